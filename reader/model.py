@@ -111,17 +111,25 @@ class Hearing(msgspec.Struct, frozen=True, array_like=True, tag="h", gc=False):
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag="b", gc=False):
-    """The daemon began, in this boot; before that nothing could hear since ``deaf_since``.
+    """The daemon began; before that nothing could hear since ``deaf_since`` (monotonic ns of this boot).
 
-    ``deaf_since``: monotonic nanoseconds of this boot, or None where it is another boot or unknown.
+    ``shift_ns``: what makes earlier monotonic times those of this boot: 0 in the same boot; None where it
+    is not known, so that what was can't be tied to what comes.
     """
 
     at: Instant
     boot: str
-    deaf_since: int | None
+    deaf_since: int
+    shift_ns: int | None
 
 
-Input = Reads | Hearing | Began
+class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="t", gc=False):
+    """Deadlines were met up to here: a replay meets them at the same moment."""
+
+    at: Instant
+
+
+Input = Reads | Hearing | Began | Ticked
 
 
 # ---- what the log holds: entry bodies, as they stand in the messages ----------------------------------

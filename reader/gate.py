@@ -1,0 +1,487 @@
+"""Debounce: reads become passings. One :class:`Gate` for each line; pure, time comes in with what is heard.
+
+The rules are the design's "A passing". A passing opens with the first read of a chip that has been absent
+from the line for the dead time, is told when its time has settled, told again when that time has to change
+or the chip lingers, and closed when the chip has been absent for the dead time again. Chips never matter to
+each other.
+
+The gate is a function of what it was given, in order: every deadline is met at its own moment, before
+whatever is heard later, however seldom :meth:`Gate.advance` is called. So its state after a crash is had by
+giving it the same again.
+
+All times are integers of nanoseconds of *gate time*: the host's monotonic clock, or with
+``time_from = "reader"`` the reader's own UTC. "Now" is then the newest reader time heard on this line, run
+on by the host's monotonic clock since. A passing keeps what to add to have UTC.
+
+Over 300 lines, because the rules of a passing are one idea: to read them in two places would be harder.
+What a passing is made of stands in ``passing.py``, and the reckoning of its best time in ``moment.py``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import insort
+from collections import deque
+from collections.abc import Callable
+
+from reader.model import NS_PER_S, ChipRead, Reads
+from reader.moment import best_of
+from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Told
+
+MS_NS = 1_000_000
+STRONGER_DB = 6
+REPEAT_WITHIN_NS = 60 * NS_PER_S
+SPELL_COUNTS_NS = 60 * NS_PER_S  # what one deaf spell can take off an absence, at most
+LOITER_WITHIN_NS = 300 * NS_PER_S
+LOITER_PASSINGS = 4
+# Late reads find the passings of this long ago; of a field that is faster, the last REMEMBERED ones.
+REMEMBER_NS = 300 * NS_PER_S
+REMEMBER_AT_LEAST_NS = 20 * NS_PER_S
+REMEMBERED = 4096
+SPELLS = 64
+# A reader reports one chip at most some hundred times a second: more than this in linger_s is not a crossing.
+KEPT_READS = 4096
+
+
+class Gate:
+    """The gate of one line. What it has to tell comes out of :meth:`take`, in order."""
+
+    def __init__(self, line: str, rules: Rules, new_id: Callable[[], str]) -> None:
+        self.line = line
+        self.rules = rules
+        self._new_id = new_id
+        self._chips: dict[str, list[Passing]] = {}
+        self._open: dict[int, Passing] = {}
+        self._closed: deque[tuple[int, Passing]] = deque()
+        self._nth: dict[str, int] = {}
+        self._ears: list[tuple[str, int | None]] = []
+        self._ear_index: dict[tuple[str, int | None], int] = {}
+        self._spells: list[tuple[int, int | None]] = []
+        self._repeats: list[dict[str, int]] = [{}, {}]
+        self._repeats_since = 0
+        self._newest: int | None = None
+        self._newest_host = 0
+        self._order = 0
+        self._doubtful: dict[str, int] = {}
+        self._by_order: dict[int, Passing] = {}
+        self._due: list[tuple[int, int]] = []
+        self._out: list[Opened | Told] = []
+        self.counts = {"reads": 0, "repeats": 0, "passings": 0}
+
+    # ---- what comes in ---------------------------------------------------------------------------------
+
+    def hear(self, given: Reads, host_ns: int) -> None:
+        """Take the reads of one chunk, in their order; ``host_ns``: the host's "now", not before the chunk's own."""
+        from_reader = self.rules.time_from == "reader"
+        offset_ns = 0 if from_reader else given.at.utc_ns - given.at.mono_ns
+        reader, zone_offset_ns = given.reader, given.zone_offset_ns
+        now = self._now(host_ns)
+        for read in given.reads:
+            t = now if from_reader else given.at.mono_ns
+            if from_reader and read.reader_ns is not None:
+                t = read.reader_ns - zone_offset_ns
+                if self._newest is None or t > self._newest:
+                    self._newest, self._newest_host = t, host_ns
+                now = self._newest + host_ns - self._newest_host
+            if self._due and now >= self._due[0][0]:
+                self._meet_deadlines(now)
+            if read.reader_ns is not None and self._is_repeat(reader, read, now):
+                self.counts["repeats"] += 1
+                continue
+            self._hear_one(read, reader, t, now, offset_ns, host_ns)
+        self.counts["reads"] += len(given.reads)
+
+    def advance(self, host_ns: int) -> bool:
+        """Meet every deadline up to now, a time of the host's monotonic clock; whether there was one."""
+        if self._has_no_now():
+            return False
+        now = self._now(host_ns)
+        self._forget(now)
+        return self._meet_deadlines(now)
+
+    def cease(self, host_ns: int) -> None:
+        """No reader of this line can hear from now on."""
+        if self._has_no_now():
+            return
+        if not self._spells or self._spells[-1][1] is not None:
+            self.advance(host_ns)
+            self._spells.append((self._now(host_ns), None))
+            del self._spells[:-SPELLS]
+
+    def resume(self, host_ns: int) -> None:
+        """A reader of this line hears again."""
+        if self._spells and self._spells[-1][1] is None:
+            self.advance(host_ns)
+            self._spells[-1] = (self._spells[-1][0], self._now(host_ns))
+            for passing in self._open.values():
+                self._queue(passing, force=True)  # a spell cut short brings the absence nearer
+
+    def take(self) -> list[Opened | Told]:
+        """What there is to tell since the last call."""
+        out, self._out = self._out, []
+        return out
+
+    def next_due_host_ns(self, host_ns: int) -> int | None:
+        """When :meth:`advance` has something to do at the earliest, on the host's monotonic clock."""
+        if not self._due or self._has_no_now():
+            return None
+        return host_ns + max(0, self._due[0][0] - self._now(host_ns))
+
+    def on_mat(self, host_ns: int) -> list[tuple[str, int]]:
+        """Chips heard within the last two seconds or ``quiet_s``, and for how long: nanoseconds, longest first."""
+        if self._has_no_now():
+            return []
+        now = self._now(host_ns)
+        since = now - max(self.rules.quiet_ns, 2 * NS_PER_S)
+        here = [(p.chip, now - p.first) for p in self._open.values() if p.heard_now >= since]
+        return sorted(here, key=lambda chip_and_age: -chip_and_age[1])
+
+    def chips_heard(self) -> int:
+        """How many chips have passed here since the epoch began."""
+        return len(self._nth)
+
+    # ---- restarts --------------------------------------------------------------------------------------
+
+    def state(self) -> GateState:
+        """A snapshot; what :meth:`take` has not yet given out is not in it."""
+        return GateState(
+            passings=list(self._by_order.values()),
+            nth=self._nth,
+            ears=self._ears,
+            spells=self._spells,
+            repeats=self._repeats,
+            repeats_since=self._repeats_since,
+            newest=self._newest,
+            newest_host=self._newest_host,
+            order=self._order,
+            doubtful=self._doubtful,
+            counts=self.counts,
+        )
+
+    def restore(self, state: GateState) -> None:
+        """Go on from a snapshot."""
+        self._nth, self._ears, self._spells = state.nth, state.ears, state.spells
+        self._ear_index = {ear: index for index, ear in enumerate(state.ears)}
+        self._repeats, self._repeats_since = state.repeats, state.repeats_since
+        self._newest, self._newest_host, self._order = state.newest, state.newest_host, state.order
+        self._doubtful, self.counts = state.doubtful, state.counts
+        for passing in sorted(state.passings, key=lambda p: p.heard_now):
+            insort(self._chips.setdefault(passing.chip, []), passing, key=lambda p: p.first)
+            self._by_order[passing.order] = passing
+            if passing.left:
+                self._closed.append((passing.heard_now, passing))
+            else:
+                self._open[passing.order] = passing
+            self._queue(passing, force=True)
+
+    def shift(self, by_ns: int) -> None:
+        """Move all host times, when another boot's monotonic clock has been tied to this one's by UTC."""
+        self._newest_host += by_ns
+        self._doubtful = {chip: until + by_ns for chip, until in self._doubtful.items()}
+        if self.rules.time_from == "reader":
+            return
+        self._repeats_since += by_ns
+        self._spells = [(begin + by_ns, None if end is None else end + by_ns) for begin, end in self._spells]
+        self._repeats = [{key: at + by_ns for key, at in part.items()} for part in self._repeats]
+        self._due.clear()
+        for passing in self._by_order.values():
+            passing.offset_ns -= by_ns
+            for name in ("mono_ns", "first", "last", "last_kept", "linger_at", "heard_now", "stronger_now"):
+                setattr(passing, name, getattr(passing, name) + by_ns)
+            for name in ("told_ns", "told_now", "owed_now"):
+                setattr(passing, name, getattr(passing, name) + by_ns)
+            passing.kept = [(t_ns + by_ns, ear, rssi_dbm) for t_ns, ear, rssi_dbm in passing.kept]
+            self._queue(passing, force=True)
+
+    def finish(self) -> set[str]:
+        """Tell what is owed of every passing and forget them all; the chips whose passings were still open.
+
+        For when what comes next can't be tied to what was: another boot without a good clock, another race.
+        """
+        still_open = {passing.chip for passing in self._open.values()}
+        for passing in sorted(self._by_order.values(), key=lambda p: p.order):
+            if passing.rev == 0:
+                self._tell(passing, passing.heard_now, None)
+            if not passing.left:
+                self._close(passing, passing.heard_now)
+            elif passing.owed:
+                self._tell(passing, passing.heard_now, passing.owed)
+        self._chips.clear()
+        self._by_order.clear()
+        self._open.clear()
+        self._closed.clear()
+        self._due.clear()
+        self._spells.clear()
+        self._repeats = [{}, {}]
+        self._newest = None
+        return still_open
+
+    def doubt(self, chips: set[str], until_host_ns: int) -> None:
+        """Until then, a passing of these chips may have begun before the restart: it is marked so."""
+        self._doubtful = dict.fromkeys(chips, until_host_ns)
+
+    # ---- one read --------------------------------------------------------------------------------------
+
+    def _hear_one(self, read: ChipRead, reader: str, t: int, now: int, offset_ns: int, host_ns: int) -> None:
+        ear_key = (reader, read.antenna)
+        ear = self._ear_index.get(ear_key)
+        if ear is None:
+            ear = self._ear_index[ear_key] = len(self._ears)
+            self._ears.append(ear_key)
+        passings = self._chips.get(read.chip)
+        passing = None
+        if passings is not None:
+            passing = passings[-1]
+            if not passing.first <= t < passing.last + self.rules.dead_time_ns:
+                passing = self._nearest(passings, t)
+        if passing is None:
+            passing = self._open_passing(read.chip, t, now, offset_ns, host_ns)
+        self._add(passing, t, now, ear, read.rssi_dbm)
+        if passing.reads == 1:
+            self._out.append(Opened(passing.id, read.chip, t + passing.offset_ns, self.line, reader, read.antenna))
+            if self.rules.pick == "first":
+                self._tell(passing, now, None)
+            self._queue(passing)
+
+    def _open_passing(self, chip: str, t: int, now: int, offset_ns: int, host_ns: int) -> Passing:
+        nth = self._nth[chip] = self._nth.get(chip, 0) + 1
+        self._order += 1
+        self.counts["passings"] += 1
+        passings = self._chips.setdefault(chip, [])
+        recent = sum(1 for other in passings if abs(t - other.first) <= LOITER_WITHIN_NS)
+        doubtful_until = self._doubtful.pop(chip, None) if self._doubtful else None
+        passing = Passing(
+            id=self._new_id(),
+            order=self._order,
+            chip=chip,
+            nth=nth,
+            loiter=self.rules.use != "lap" and recent >= LOITER_PASSINGS - 1,
+            after_restart=doubtful_until is not None and host_ns < doubtful_until,
+            offset_ns=offset_ns,
+            mono_ns=host_ns,
+            first=t,
+            last=t,
+            last_kept=t,
+            linger_at=t + self.rules.linger_ns,
+            heard_now=now,
+            stronger_now=now,
+        )
+        insort(passings, passing, key=lambda p: p.first)
+        self._open[passing.order] = self._by_order[passing.order] = passing
+        return passing
+
+    def _add(self, passing: Passing, t: int, now: int, ear: int, rssi_dbm: int | None) -> None:
+        """One more read of a passing: what it changes, and whether a change of time is owed for it."""
+        pick = self.rules.pick
+        is_late = passing.rev > 0 and t < passing.told_now
+        was_first, was_last = passing.first, passing.last
+        passing.reads += 1
+        passing.heard_now = now
+        if t < was_first:
+            passing.first = t
+            if now < passing.linger_at:
+                passing.linger_at = t + self.rules.linger_ns
+        elif t > was_last:
+            passing.last = t
+        owed: RevisedFor | None = None
+        if t <= passing.linger_at:
+            if t > passing.last_kept:
+                passing.last_kept = t
+            if len(passing.kept) < KEPT_READS:
+                passing.kept.append((t, ear, rssi_dbm))
+            if pick == "best" and is_late:
+                owed = "late_reads"
+            elif rssi_dbm is not None and passing.owed_dbm is not None and rssi_dbm > passing.owed_dbm:
+                passing.owed_dbm = rssi_dbm
+                owed = "stronger"
+        elif not passing.lingering:
+            passing.lingering = True
+            if passing.rev > 0:
+                self._tell(passing, now, "still_here")
+        if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
+            passing.strongest_dbm = rssi_dbm
+            if t <= passing.linger_at:
+                passing.stronger_now = now
+        if pick == "first":
+            if t < was_first and passing.rev > 0:
+                owed = "late_reads"
+        elif pick == "last" and t > was_last and passing.rev > 0:
+            owed = "late_reads" if is_late else "heard_again"
+        if owed is not None:
+            passing.owed, passing.owed_now = owed, now
+            self._queue(passing)
+
+    def _is_repeat(self, reader: str, read: ChipRead, now: int) -> bool:
+        """Whether this very read has come before: the same chip, reader and reader time, within 60 s."""
+        young, old = self._repeats
+        key = f"{read.chip} {read.reader_ns} {reader}"
+        at = young.get(key)
+        if at is None:
+            at = old.get(key)
+        if at is not None and abs(now - at) <= REPEAT_WITHIN_NS:
+            return True
+        if not 0 <= now - self._repeats_since <= REPEAT_WITHIN_NS:
+            self._repeats = [{}, young]
+            self._repeats_since = now
+            young = self._repeats[0]
+        young[key] = now
+        return False
+
+    def _nearest(self, passings: list[Passing], t: int) -> Passing | None:
+        """The passing nearest in time of those that the chip has not been absent from for the dead time."""
+        found, found_gap = None, 0
+        for passing in passings:
+            begin, end = (passing.last, t) if t > passing.last else (t, passing.first)
+            gap = max(0, end - begin)
+            if gap - self._deaf_between(begin, end) < self.rules.dead_time_ns and (found is None or gap < found_gap):
+                found, found_gap = passing, gap
+        return found
+
+    # ---- deadlines -------------------------------------------------------------------------------------
+
+    def _due_of(self, passing: Passing) -> int | None:
+        """When something is next to be done about a passing, in gate time; None when nothing is."""
+        quiet_ns = self.rules.quiet_ns
+        dues = []
+        if passing.rev == 0:
+            has_signal = passing.strongest_dbm is not None
+            settles = passing.stronger_now if self.rules.pick == "best" and has_signal else passing.heard_now
+            dues.append(min(settles + quiet_ns, passing.linger_at))
+        if passing.owed:
+            dues.append(passing.owed_now + quiet_ns)
+        if not passing.left:
+            dues.append(self._absent_at(passing.last))
+        return min(dues, default=None)
+
+    def _queue(self, passing: Passing, *, force: bool = False) -> None:
+        """Put a passing down for its deadline, unless it is down for an earlier one: that looks again."""
+        due = self._due_of(passing)
+        if due is not None and (force or passing.queued < 0 or due < passing.queued):
+            passing.queued = due
+            heapq.heappush(self._due, (due, passing.order))
+
+    def _meet_deadlines(self, now: int) -> bool:
+        has_met = False
+        while self._due and self._due[0][0] <= now:
+            due, order = heapq.heappop(self._due)
+            passing = self._by_order.get(order)
+            if passing is None or due != passing.queued:
+                continue  # forgotten, or put down anew since
+            passing.queued = -1
+            if self._due_of(passing) == due:
+                self._meet(passing, due)
+                has_met = True
+            self._queue(passing)
+        return has_met
+
+    def _meet(self, passing: Passing, now: int) -> None:
+        if passing.rev == 0:
+            self._tell(passing, now, None)
+        elif passing.owed and passing.owed_now + self.rules.quiet_ns <= now:
+            if abs(self._time_of(passing) - passing.told_ns) >= MS_NS:
+                self._tell(passing, now, passing.owed)
+            passing.owed = None
+        else:
+            self._close(passing, now)
+
+    def _close(self, passing: Passing, now: int) -> None:
+        passing.left = True
+        self._open.pop(passing.order, None)
+        self._closed.append((now, passing))
+        owes = passing.owed is not None and abs(self._time_of(passing) - passing.told_ns) >= MS_NS
+        if passing.lingering or owes or self.rules.pick == "first":
+            self._tell(passing, now, "left")
+        passing.owed = None
+
+    def _absent_at(self, last: int) -> int:
+        """When a chip last heard then has been absent for the dead time, deaf spells taken off."""
+        due = last + self.rules.dead_time_ns
+        for begin, end in self._spells:
+            if begin >= due:
+                break
+            if end is None:
+                due += SPELL_COUNTS_NS
+            elif end > last:
+                due += min(SPELL_COUNTS_NS, end - max(begin, last))
+        return due
+
+    def _deaf_between(self, begin: int, end: int) -> int:
+        """How much of that time is taken off for spells in which nothing could hear."""
+        deaf = 0
+        for spell_begin, spell_end in self._spells:
+            overlap = (end if spell_end is None else min(end, spell_end)) - max(begin, spell_begin)
+            deaf += min(SPELL_COUNTS_NS, max(0, overlap))
+        return deaf
+
+    # ---- telling ---------------------------------------------------------------------------------------
+
+    def _time_of(self, passing: Passing) -> int:
+        """The time that the pick rule gives a passing as it is known now."""
+        if self.rules.pick == "first":
+            return passing.first
+        if self.rules.pick == "last":
+            return passing.last
+        return best_of(passing.kept, passing.first, passing.last_kept).t_ns
+
+    def _tell(self, passing: Passing, now: int, revised_for: RevisedFor | None) -> None:
+        last = passing.last if self.rules.pick == "last" else passing.last_kept
+        best = best_of(passing.kept, passing.first, last)
+        if revised_for not in ("still_here", "left") or (revised_for == "left" and passing.owed):
+            passing.told_ns = self._time_of(passing)
+            passing.told_now = max(now, passing.heard_now)
+            if self.rules.pick == "best" and best.peak_dbm is not None:
+                passing.owed_dbm = best.peak_dbm + STRONGER_DB - 1
+        passing.rev += 1
+        reader, antenna = self._ears[best.ear]
+        offset_ns = passing.offset_ns
+        self._out.append(
+            Told(
+                passing=passing.id,
+                rev=passing.rev,
+                revised_for=revised_for,
+                chip=passing.chip,
+                utc_ns=passing.told_ns + offset_ns,
+                mono_ns=passing.mono_ns if self.rules.time_from == "reader" else passing.told_ns,
+                first_ns=passing.first + offset_ns,
+                best_ns=best.t_ns + offset_ns,
+                last_ns=passing.last + offset_ns,
+                nth=passing.nth,
+                reads=passing.reads,
+                rssi_dbm=passing.strongest_dbm,
+                line=self.line,
+                reader=reader,
+                antenna=antenna,
+                lingering=passing.lingering,
+                left=passing.left,
+                loiter=passing.loiter,
+                after_restart=passing.after_restart,
+            )
+        )
+
+    # ---- memory ----------------------------------------------------------------------------------------
+
+    def _now(self, host_ns: int) -> int:
+        if self.rules.time_from == "host" or self._newest is None:
+            return host_ns
+        return self._newest + host_ns - self._newest_host
+
+    def _has_no_now(self) -> bool:
+        """With the readers' time, there is no "now" before the first read."""
+        return self._newest is None and self.rules.time_from == "reader"
+
+    def _forget(self, now: int) -> None:
+        """Let go of passings that no late read will ask for."""
+        while self._closed:
+            since, passing = self._closed[0]
+            age = now - since
+            if age <= REMEMBER_NS and (len(self._closed) <= REMEMBERED or age <= REMEMBER_AT_LEAST_NS):
+                return
+            self._closed.popleft()
+            if passing.heard_now > since or passing.owed:
+                self._closed.append((now, passing))  # late reads have come since: look again later
+                continue
+            del self._by_order[passing.order]
+            passings = self._chips[passing.chip]
+            passings.remove(passing)
+            if not passings:
+                del self._chips[passing.chip]

@@ -1,0 +1,104 @@
+"""Connections to the journal that only read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from reader.journal.schema import connect_reading, translate
+from reader.model import Identity, Input
+
+_inputs = msgspec.msgpack.Decoder(list[Input])
+
+
+class EpochRow(NamedTuple):
+    """One epoch of this journal; ``delivered_seq`` may lag behind what was really delivered."""
+
+    epoch: str
+    identity: Identity
+    is_current: bool
+    last_seq: int
+    delivered_seq: int
+
+
+class Entry(NamedTuple):
+    """One row of the log; ``body`` is the message as JSON without its envelope."""
+
+    epoch: str
+    seq: int
+    type: str
+    body: bytes
+
+
+class KeptInputs(NamedTuple):
+    """One row of what the gate was given, and in which boot, under what clock."""
+
+    n: int
+    boot: str
+    synced: bool
+    inputs: list[Input]
+
+
+class JournalView:
+    """A read-only connection, for the thread that made it; it may be opened while the writer lives.
+
+    Its transactions are single statements over one page, so that the log file can always be folded in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = connect_reading(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def epochs(self) -> list[EpochRow]:
+        """All epochs here, oldest first; the current one last."""
+        rows = self._rows(
+            "SELECT epoch, event, point, mat, box, delivered_seq,"
+            " coalesce((SELECT max(seq) FROM entry WHERE entry.epoch = epoch.n), 0) FROM epoch ORDER BY n"
+        )
+        return [
+            EpochRow(epoch, Identity(event, point, mat, box), place == len(rows), last_seq, delivered_seq)
+            for place, (epoch, event, point, mat, box, delivered_seq, last_seq) in enumerate(rows, 1)
+        ]
+
+    def entries(self, epoch: str, after_seq: int, limit: int) -> list[Entry]:
+        """At most ``limit`` entries of that epoch with a higher ``seq``, in order."""
+        return [
+            Entry(epoch, *row)
+            for row in self._rows(
+                "SELECT seq, type, body FROM entry"
+                " WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?) AND seq > ? ORDER BY seq LIMIT ?",
+                (epoch, after_seq, limit),
+            )
+        ]
+
+    def kept_inputs(self, after_n: int = 0, page: int = 200) -> Iterator[KeptInputs]:
+        """What the gate was given, in order, from the row after ``after_n``; read in pages."""
+        while rows := self._rows(
+            "SELECT n, boot, synced, inputs FROM reads WHERE n > ? ORDER BY n LIMIT ?", (after_n, page)
+        ):
+            for n, boot, synced, packed in rows:
+                yield KeptInputs(n, boot, bool(synced), _inputs.decode(packed))
+            after_n = rows[-1][0]
+
+    def rows_of_inputs(self) -> int:
+        """How many rows :meth:`kept_inputs` has, for a progress bar."""
+        return int(self._rows("SELECT count(*) FROM reads")[0][0])
+
+    def gate_state(self) -> tuple[int, bytes, bytes] | None:
+        """The gate as it was after a row of its inputs: (row, settings, state); None if it was never written."""
+        rows = self._rows("SELECT reads_n, settings, state FROM gate")
+        return rows[0] if rows else None
+
+    def _rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error

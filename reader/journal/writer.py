@@ -1,0 +1,245 @@
+"""The one connection that writes the journal; it belongs to the recorder.
+
+What is appended waits in memory until :meth:`Journal.commit`, which writes all of it in one
+transaction, or none and keeps it: an insert that a failed sync has rolled back is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from reader.errors import DiskRefused, JournalDamaged, JournalInUse
+from reader.journal.schema import TABLES, VERSION, connect_writing, translate
+from reader.journal.view import JournalView
+from reader.model import Identity, Input
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Journal:
+    """The log of one mat, open for writing.
+
+    ``epoch`` and ``last_seq`` are of the epoch being written; ``identity`` is whose log it is.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: int) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._entries: list[tuple[int, int, str, int, int, bytes]] = []
+        self._inputs: list[Input] = []
+        self._delivered: dict[str, int] = {}
+        self._gate: tuple[bytes, bytes] | None = None
+        row = self._execute("SELECT box, event, point, mat FROM binding").fetchone()
+        box, event, point, mat = row
+        self.identity = Identity(event, point, mat, box)
+        self._epoch_n, self.epoch = self._execute("SELECT n, epoch FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
+        self.last_seq: int = self._execute(
+            "SELECT coalesce(max(seq), 0) FROM entry WHERE epoch = ?", (self._epoch_n,)
+        ).fetchone()[0]
+        self.reads_n: int = self._execute("SELECT coalesce(max(n), 0) FROM reads").fetchone()[0]
+
+    @classmethod
+    def create(cls, path: Path, identity: Identity) -> Journal:
+        """Begin a journal where there is none: a fresh epoch, bound to this identity."""
+        lock = _hold(path)
+        connection = connect_writing(path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in TABLES.split(";")[:-1]:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO binding VALUES (?, ?, ?, ?)", (identity.box, identity.event, identity.point, identity.mat)
+            )
+            _insert_epoch(connection, secrets.token_hex(8), identity)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+            # The name of a new file is as durable as its folder.
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+            return cls(path, connection, lock)
+        except (sqlite3.Error, OSError) as error:
+            connection.close()
+            os.close(lock)
+            raise (translate(error, path) if isinstance(error, sqlite3.Error) else error) from error
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Open a journal that exists, whoever's it is.
+
+        JournalInUse, JournalDamaged (not whole, or not this program's), DiskRefused.
+        """
+        lock = _hold(path)
+        connection = None
+        try:
+            connection = connect_writing(path)
+            _examine(connection, path)
+            return cls(path, connection, lock)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            os.close(lock)
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, path) from error
+            if isinstance(error, TypeError):
+                raise JournalDamaged(f"{path}: a journal without its first rows") from error
+            raise
+
+    def close(self) -> None:
+        """Close the writer. Close it while a reader is open, and the readers last: see TRAPS in the package's tests."""
+        self._connection.close()
+        os.close(self._lock)
+
+    # ---- what the recorder hands in ------------------------------------------------------------------
+
+    def append(self, type_: str, utc_ns: int, mono_ns: int, body: bytes) -> int:
+        """Append an entry; its ``seq``. It stands only after :meth:`commit`."""
+        self.last_seq += 1
+        self._entries.append((self._epoch_n, self.last_seq, type_, utc_ns, mono_ns, body))
+        return self.last_seq
+
+    def keep(self, given: Input) -> None:
+        """Keep what the gate was given."""
+        self._inputs.append(given)
+
+    def delivered(self, epoch: str, seq: int) -> None:
+        """Note how far an epoch has been delivered; written with the next commit, for it may lag."""
+        self._delivered[epoch] = seq
+
+    def save_gate(self, settings: bytes, state: bytes) -> None:
+        """Keep the gate's state as it is after all that was kept so far."""
+        self._gate = (settings, state)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether a commit has something to do besides the cursor."""
+        return bool(self._entries or self._inputs or self._gate)
+
+    @property
+    def has_cursor_to_write(self) -> bool:
+        """Whether an epoch's delivery has moved since the last commit."""
+        return bool(self._delivered)
+
+    def commit(self, boot: str, synced: bool, utc_ns: int) -> None:
+        """Write all of it and sync, or raise DiskRefused and keep all of it for another try."""
+        delivered = dict(self._delivered)
+        reads_n = self.reads_n + bool(self._inputs)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            if self._inputs:
+                self._connection.execute(
+                    "INSERT INTO reads VALUES (?, ?, ?, ?, ?)", (reads_n, boot, synced, utc_ns, _pack(self._inputs))
+                )
+            if self._entries:
+                self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", self._entries)
+            if self._gate:
+                self._connection.execute("DELETE FROM gate")
+                self._connection.execute("INSERT INTO gate VALUES (?, ?, ?)", (reads_n, *self._gate))
+            for epoch, seq in delivered.items():
+                self._connection.execute(
+                    "UPDATE epoch SET delivered_seq = ? WHERE epoch = ? AND delivered_seq < ?", (seq, epoch, seq)
+                )
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise translate(error, self.path) from error
+        self.reads_n = reads_n
+        self._inputs.clear()
+        self._entries.clear()
+        self._gate = None
+        for epoch, seq in delivered.items():
+            if self._delivered.get(epoch) == seq:
+                del self._delivered[epoch]
+
+    # ---- files set aside ---------------------------------------------------------------------------
+
+    def has_taken(self, file: str) -> bool:
+        """Whether the file of that name has been taken in."""
+        return self._execute("SELECT 1 FROM taken WHERE file = ?", (file,)).fetchone() is not None
+
+    def take_in(self, file: str, old: list[tuple[str, Identity, int, list[tuple[int, str, int, int, bytes]]]]) -> int:
+        """Copy epochs of a file set aside, in one commit: (epoch, identity, delivered_seq, rows). How many entries.
+
+        They are told on their own topics; the current epoch stays the last one.
+        """
+        count = 0
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for epoch, identity, delivered_seq, rows in old:
+                if epoch == self.epoch or not rows:
+                    continue
+                known = self._connection.execute("SELECT n FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
+                if known is None:
+                    lowest = self._connection.execute("SELECT min(n) FROM epoch").fetchone()[0]
+                    _insert_epoch(self._connection, epoch, identity, lowest - 1, delivered_seq)
+                    known = (lowest - 1,)
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?, ?, ?)", ((known[0], *row) for row in rows)
+                )
+                count += len(rows)
+            self._connection.execute("INSERT INTO taken VALUES (?)", (file,))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise translate(error, self.path) from error
+        return count
+
+    def count_of(self, type_: str) -> int:
+        """How many entries of that type the current epoch has."""
+        count: int = self._execute(
+            "SELECT count(*) FROM entry WHERE epoch = ? AND type = ?", (self._epoch_n, type_)
+        ).fetchone()[0]
+        return count
+
+    def view(self) -> JournalView:
+        """A read-only connection to the same file, for the thread that asks."""
+        return JournalView(self.path)
+
+    def _execute(self, statement: str, parameters: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, parameters)
+
+
+def _examine(connection: sqlite3.Connection, path: Path) -> None:
+    """JournalDamaged unless the file is whole and of a schema this program knows."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise JournalDamaged(f"{path}: written by a newer timing-mat (schema {version}, this one knows {VERSION})")
+    faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if faults != "ok":
+        raise JournalDamaged(f"{path}: not whole ({faults})")
+
+
+def _insert_epoch(
+    connection: sqlite3.Connection, epoch: str, identity: Identity, n: int | None = None, delivered_seq: int = 0
+) -> None:
+    connection.execute(
+        "INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (n, epoch, identity.event, identity.point, identity.mat, identity.box, delivered_seq),
+    )
+
+
+def _hold(path: Path) -> int:
+    """The lock beside the journal, held as long as it is open: two writers could lose committed rows."""
+    # A file of its own: closing any descriptor of the database itself would drop SQLite's own locks.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise DiskRefused(f"{path}: can't be written there ({error.strerror}); look at the folder and the disk") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise JournalInUse(
+            f"{path}: another timing-mat writes this journal; stop it, or give this one a [journal] path of its own"
+        ) from error
+    return lock

@@ -1,0 +1,60 @@
+"""The moment of crossing: which time a passing has, from the reads it was made of.
+
+``best`` (WIRE.md of the design, "A passing"): the power-weighted mean of one antenna's reads within
+0.75 s and 10 dB of the peak. The peak is the strongest read that has another within 10 dB and 0.75 s on
+its antenna (if none has: the strongest), so that one wild read moves nothing. Without signal strengths
+it is the middle of first and last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+REACH_NS = 750_000_000
+REACH_DB = 10
+
+
+KeptRead = tuple[int, int, int | None]
+"""What the moment needs of a read: its time in ns, an index that names reader and antenna, its dBm."""
+
+
+class Moment(NamedTuple):
+    """The best time, where it was heard, and how strong the peak was (None without signal strengths)."""
+
+    t_ns: int
+    ear: int
+    peak_dbm: int | None
+
+
+def best_of(reads: list[KeptRead], first_ns: int, last_ns: int) -> Moment:
+    """The best time of reads in any order; the same for every order of them."""
+    with_signal = [(-rssi_dbm, t_ns, ear) for t_ns, ear, rssi_dbm in reads if rssi_dbm is not None]
+    if not with_signal:
+        return Moment((first_ns + last_ns) // 2, min(reads, key=lambda read: read[:2])[1], None)
+    with_signal.sort()
+    weakness, peak_ns, ear = next((read for read in with_signal if _has_company(read, with_signal)), with_signal[0])
+    # Around the peak, so that floating point has few digits to carry.
+    weight_sum = moment_sum = 0.0
+    for other_weakness, t_ns, other_ear in with_signal:
+        if other_weakness > weakness + REACH_DB:
+            break
+        if other_ear == ear and abs(t_ns - peak_ns) <= REACH_NS and other_weakness >= weakness:
+            weight = 10.0 ** ((weakness - other_weakness) / 10)
+            weight_sum += weight
+            moment_sum += weight * (t_ns - peak_ns)
+    return Moment(peak_ns + round(moment_sum / weight_sum), ear, -weakness)
+
+
+def _has_company(read: tuple[int, int, int], sorted_reads: list[tuple[int, int, int]]) -> bool:
+    weakness, t_ns, ear = read
+    for other in sorted_reads:
+        if other[0] > weakness + REACH_DB:
+            return False
+        if (
+            other is not read
+            and other[2] == ear
+            and abs(other[1] - t_ns) <= REACH_NS
+            and other[0] >= weakness - REACH_DB
+        ):
+            return True
+    return False

@@ -1,0 +1,105 @@
+"""A passing: what the gate keeps of one, and what it says of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from reader.model import Pick, Use
+from reader.moment import KeptRead
+
+RevisedFor = Literal["late_reads", "stronger", "heard_again", "still_here", "left"]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a gate goes by; kept with its state, so that a restart replays under the rules of then."""
+
+    pick: Pick
+    use: Use
+    quiet_ns: int
+    dead_time_ns: int
+    linger_ns: int
+    time_from: Literal["host", "reader"]
+
+
+class Passing(msgspec.Struct, array_like=True, eq=False):
+    """One chip going over once. Times are gate time; ``*_now`` are the gate's "now" when something came."""
+
+    id: str
+    order: int
+    chip: str
+    nth: int
+    loiter: bool
+    after_restart: bool
+    offset_ns: int
+    mono_ns: int
+    first: int
+    last: int
+    last_kept: int
+    linger_at: int
+    heard_now: int
+    stronger_now: int
+    reads: int = 0
+    strongest_dbm: int | None = None
+    kept: list[KeptRead] = []
+    rev: int = 0
+    told_ns: int = 0
+    told_now: int = 0
+    owed: RevisedFor | None = None
+    owed_now: int = 0
+    owed_dbm: int | None = None
+    lingering: bool = False
+    left: bool = False
+    queued: int = -1
+
+
+class Opened(msgspec.Struct, frozen=True, gc=False):
+    """A chip was first heard: what ``heard`` tells."""
+
+    passing: str
+    chip: str
+    utc_ns: int
+    line: str
+    reader: str
+    antenna: int | None
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """A passing as it is to be told now: what ``split`` tells. ``mono_ns`` is the host's at ``utc_ns``."""
+
+    passing: str
+    rev: int
+    revised_for: RevisedFor | None
+    chip: str
+    utc_ns: int
+    mono_ns: int
+    first_ns: int
+    best_ns: int
+    last_ns: int
+    nth: int
+    reads: int
+    rssi_dbm: int | None
+    line: str
+    reader: str
+    antenna: int | None
+    lingering: bool
+    left: bool
+    loiter: bool
+    after_restart: bool
+
+
+class GateState(msgspec.Struct, array_like=True):
+    """All that a gate remembers, for a snapshot."""
+
+    passings: list[Passing]
+    nth: dict[str, int]
+    ears: list[tuple[str, int | None]]
+    spells: list[tuple[int, int | None]]
+    repeats: list[dict[str, int]]
+    repeats_since: int
+    newest: int | None
+    newest_host: int
+    order: int
+    doubtful: dict[str, int]
+    counts: dict[str, int]
