@@ -64,11 +64,22 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     """A connection that can't write. JournalError in words if there is nothing to read."""
     if not path.exists():
         raise JournalError(f"{path}: there is no journal here; it is made when the daemon first runs")
+    # Without a log beside it nobody writes it, and SQLite can't make the log's index for one that only reads.
+    rest = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro{rest}", uri=True, isolation_level=None, timeout=5
+        )
         connection.execute("SELECT 1 FROM epoch LIMIT 1").fetchall()
     except sqlite3.Error as error:
         raise translate(error, path) from error
+    return connection
+
+
+def connect_aside(path: Path) -> sqlite3.Connection:
+    """A connection to a file set aside; its log, if it has one, is folded in."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+    connection.execute("PRAGMA query_only=ON")
     return connection
 
 

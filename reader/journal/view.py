@@ -88,6 +88,11 @@ class JournalView:
                 yield KeptInputs(n, boot, bool(synced), _inputs.decode(packed))
             after_n = rows[-1][0]
 
+    def last_inputs(self) -> KeptInputs | None:
+        """The last row of them, or None."""
+        rows = self._rows("SELECT n, boot, synced, inputs FROM reads ORDER BY n DESC LIMIT 1")
+        return KeptInputs(rows[0][0], rows[0][1], bool(rows[0][2]), _inputs.decode(rows[0][3])) if rows else None
+
     def rows_of_inputs(self) -> int:
         """How many rows :meth:`kept_inputs` has, for a progress bar."""
         return int(self._rows("SELECT count(*) FROM reads")[0][0])

@@ -11,6 +11,7 @@ import os
 import secrets
 import sqlite3
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,15 @@ from reader.journal.view import JournalView
 from reader.model import Identity, Input
 
 _pack = msgspec.msgpack.Encoder().encode
+
+
+class OldEpoch(NamedTuple):
+    """An epoch of a file set aside: ``rows`` of (seq, type, utc_ns, mono_ns, body)."""
+
+    epoch: str
+    identity: Identity
+    delivered_seq: int
+    rows: list[tuple[object, ...]]
 
 
 class Journal:
@@ -165,8 +175,8 @@ class Journal:
         """Whether the file of that name has been taken in."""
         return self._execute("SELECT 1 FROM taken WHERE file = ?", (file,)).fetchone() is not None
 
-    def take_in(self, file: str, old: list[tuple[str, Identity, int, list[tuple[int, str, int, int, bytes]]]]) -> int:
-        """Copy epochs of a file set aside, in one commit: (epoch, identity, delivered_seq, rows). How many entries.
+    def take_in(self, file: str, old: list[OldEpoch]) -> int:
+        """Copy epochs of a file set aside, in one commit; how many entries.
 
         They are told on their own topics; the current epoch stays the last one.
         """
@@ -194,9 +204,10 @@ class Journal:
         return count
 
     def count_of(self, type_: str) -> int:
-        """How many entries of that type the current epoch has."""
+        """How many entries of that type the current epoch has, revisions not counted."""
         count: int = self._execute(
-            "SELECT count(*) FROM entry WHERE epoch = ? AND type = ?", (self._epoch_n, type_)
+            "SELECT count(*) FROM entry WHERE epoch = ? AND type = ? AND instr(body, '\"rev\":1,')",
+            (self._epoch_n, type_),
         ).fetchone()[0]
         return count
 
@@ -234,7 +245,9 @@ def _hold(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise DiskRefused(f"{path}: can't be written there ({error.strerror}); look at the folder and the disk") from error
+        raise DiskRefused(
+            f"{path}: can't be written there ({error.strerror}); look at the folder and the disk"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

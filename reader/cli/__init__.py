@@ -1,0 +1,41 @@
+"""The command `timing-mat`; the only printer. Errors become a sentence and an exit code here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from reader.cli import config, export, protocols, run, simulate, status, watch
+from reader.errors import TimingMatError
+
+app = typer.Typer(
+    name="timing-mat",
+    help="A race timing mat: from the reader's serial line to splits at race control.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run.run)
+app.command()(simulate.simulate)
+app.command()(status.status)
+app.command()(watch.watch)
+app.command()(export.export)
+app.command()(protocols.protocols)
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """Run the command, and end with its exit code."""
+    try:
+        app()
+    except TimingMatError as error:
+        print(f"timing-mat: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (a pager, `head`): nothing is wrong.
+        sys.stderr.close()
+        sys.exit(0)

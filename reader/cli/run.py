@@ -1,0 +1,64 @@
+"""`timing-mat run`: the daemon."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reader.cli.last_good import keep_last_good, load_last_good
+from reader.config import Config, find, load, load_chips, unconfigured
+from reader.errors import ConfigError
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The file to use. Otherwise $TIMING_MAT_CONFIG, /boot/firmware/timing-mat.toml, /etc/timing-mat/mat.toml.",
+        show_default=False,
+    ),
+]
+
+
+def run(
+    config: ConfigOption = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Time even with a broken file: with the last good one, else with a reader found by itself.",
+        ),
+    ] = False,
+) -> None:
+    """Time: read the readers, keep every read, tell race control. Until Ctrl-C or SIGTERM.
+
+    Example: timing-mat run --config mat.toml
+    """
+    from reader.daemon import serve  # what the daemon needs is not loaded for other commands
+
+    logging.basicConfig(level=os.environ.get("TIMING_MAT_LOG", "INFO"), format="%(name)s: %(message)s")
+    found, trouble = _load(config, keep_going=keep_going)
+    serve(found, config_trouble=trouble)
+
+
+def _load(asked: Path | None, *, keep_going: bool) -> tuple[Config, str]:
+    """The configuration to use, and what is wrong with the one that should have been."""
+    try:
+        path = find(asked)
+        config = load(path)
+        if config.chips.bibs is not None and not keep_going:
+            load_chips(config.chips.bibs)
+    except ConfigError as error:
+        if not keep_going:
+            raise
+        good = load_last_good()
+        instead = "the last good file is in force" if good else "no file was ever good: recording as it is"
+        trouble = f"{error.source} can't be used ({'; '.join(error.problems)}); {instead}"
+        logging.getLogger("timing-mat").warning("%s", trouble)
+        return good or unconfigured(), trouble
+    if keep_going:
+        keep_last_good(path)
+    return config, ""

@@ -1,0 +1,36 @@
+"""`mat.toml` → typed: what the file can say, where it is found, and every mistake in it at once."""
+
+from reader.config.chips import load_chips
+from reader.config.files import find, load, loads, unconfigured
+from reader.config.settings import (
+    GATE_BY_USE,
+    BoxSettings,
+    ChipsSettings,
+    Config,
+    GateSettings,
+    JournalSettings,
+    MatSettings,
+    MqttSettings,
+    PanelSettings,
+    ReaderSettings,
+    WebSettings,
+)
+
+__all__ = [
+    "GATE_BY_USE",
+    "BoxSettings",
+    "ChipsSettings",
+    "Config",
+    "GateSettings",
+    "JournalSettings",
+    "MatSettings",
+    "MqttSettings",
+    "PanelSettings",
+    "ReaderSettings",
+    "WebSettings",
+    "find",
+    "load",
+    "load_chips",
+    "loads",
+    "unconfigured",
+]

@@ -1,0 +1,280 @@
+"""The daemon: puts the parts together, starts and watches the threads, and closes them in order.
+
+:func:`serve` is the one entry point, for `timing-mat run` and for tests, which pass a clock of their own.
+
+Threads: one for each reader's line, the recorder (gates and journal), the uplink (broker), and this one:
+signals, health, status, the control socket's answers. This one never waits for a disk or the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from types import FrameType
+
+from reader.box.alive import AliveMark
+from reader.box.control import Command, ControlServer
+from reader.box.identity import box_id
+from reader.box.notify import Notifier
+from reader.box.status import Facts, LineUse, ReaderFacts, StatusTeller, status_from_facts
+from reader.box.storage import look_at_storage
+from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
+from reader.config import Config, load_chips
+from reader.errors import ConfigError, TimingMatError, UsageError
+from reader.journal import JournalView
+from reader.line.link import Link, LinkState
+from reader.lines import LinesSettings
+from reader.model import NS_PER_S, Antenna, Heard, Identity, Part, Status
+from reader.passing import Rules
+from reader.recorder import Report
+from reader.resume import Resumed, resume
+from reader.uplink.publisher import Uplink, UplinkState
+
+SWITCH_INTERVAL_S = 0.0005  # a thread at work must not hold up the one that stamps: measured 10 ms against 1.3
+LOOP_S = 0.25
+INBOX_ROOM = 64  # chunks; only lines whose other end waits are held back by it
+DISK_MAY_TAKE_NS = 60 * NS_PER_S
+STUCK_NS = 20 * NS_PER_S
+
+log = logging.getLogger("timing-mat")
+
+
+def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "") -> None:
+    """Time until told to stop (SIGTERM, SIGINT). JournalInUse if another daemon has the journal.
+
+    ``config_trouble``: what is wrong with the file that should have been used, for the status.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    daemon = Daemon(config, clock or SystemClock(), config_trouble)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    daemon.start()
+    try:
+        daemon.watch(stopping)
+    finally:
+        daemon.stop()
+
+
+def lines_settings(config: Config) -> LinesSettings:
+    """The gates that a configuration asks for."""
+    rules_of_line = {}
+    for reader in config.readers:
+        gate = config.gate
+        rules_of_line[reader.line] = Rules(
+            pick=gate.pick,
+            use=config.mat.use,
+            quiet_ns=round(gate.quiet_s * NS_PER_S),
+            dead_time_ns=round(gate.dead_time_s * NS_PER_S),
+            linger_ns=round(gate.linger_s * NS_PER_S),
+            time_from="reader" if reader.time_from == "reader" else "host",
+        )
+    return LinesSettings(
+        line_of_reader={reader.name: reader.line for reader in config.readers},
+        rules_of_line=rules_of_line,
+        reference=frozenset(config.chips.reference),
+    )
+
+
+class Daemon:
+    """All parts of one run."""
+
+    def __init__(self, config: Config, clock: Clock, config_trouble: str) -> None:
+        self._config = config
+        self._clock = clock
+        self._identity = Identity(config.mat.event, config.mat.point, config.mat.id, box_id())
+        self._began_ns = clock.mono_ns()
+        self._config_part, bibs = _look_at_config(config, config_trouble)
+        self._notifier = Notifier()
+        self._resumed = resume(
+            path=config.journal.path,
+            identity=self._identity,
+            role=config.mat.role,
+            settings=lines_settings(config),
+            bibs=bibs,
+            tells_heard=config.gate.heard,
+            clock=clock,
+            alive=AliveMark(config.box.control),
+            told=self._note_told,
+        )
+        self._recorder = recorder = self._resumed.recorder
+        self._recording = threading.Thread(target=recorder.run, name="recorder", daemon=True)
+        self._links = [
+            Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM) for reader in config.readers
+        ]
+        self._uplink = Uplink(
+            settings=config.mqtt,
+            identity=self._identity,
+            open_view=lambda: JournalView(recorder.journal.path),
+            delivered=lambda epoch, seq: recorder.journal.delivered(epoch, seq),
+            clock=clock,
+        )
+        self._control = ControlServer(config.box.control, self._answer)
+        self._control_trouble = ""
+        self._teller = StatusTeller(self._uplink.say_status)
+        self._line_use = {link.settings.name: LineUse() for link in self._links}
+        self._status = self._look()
+
+    def start(self) -> None:
+        """Start the threads: recording first, telling last."""
+        self._recording.start()
+        for link in self._links:
+            link.start()
+        self._uplink.start()
+        try:
+            self._config.box.control.parent.mkdir(parents=True, exist_ok=True)
+            self._control.start()
+        except (TimingMatError, OSError) as error:
+            self._control_trouble = f"{error}"
+            log.warning("%s", error)
+        self._notifier.ready()
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Look after the threads and say how it stands, until told to stop."""
+        while not stopping.wait(LOOP_S):
+            self._status = self._look()
+            self._teller.tell(self._status, self._clock.mono_ns())
+            if not self._is_stuck():
+                self._notifier.watchdog()
+
+    def stop(self) -> None:
+        """Close in order: the lines, then the log with all they gave, then the uplink, which tells what is ready.
+
+        The writer closes while a view is still open: SQLite then leaves the log readable for the crew's page.
+        """
+        self._notifier.stopping()
+        if not self._control_trouble:
+            self._control.stop()
+        for link in self._links:
+            link.stop()
+        self._recorder.stop()
+        self._recording.join(DISK_MAY_TAKE_NS / NS_PER_S)
+        self._uplink.stop()
+        if not self._recording.is_alive():
+            self._recorder.close()
+        self._notifier.close()
+
+    # ---- health ----------------------------------------------------------------------------------------
+
+    def _note_told(self, heard: list[Heard]) -> None:
+        """From the recorder, after each commit."""
+        for one in heard:
+            self._uplink.say_heard(one)
+        self._uplink.wake()
+
+    def _is_stuck(self) -> bool:
+        """Whether a thread that timing hangs on makes no progress: systemd then starts all anew."""
+        now_ns = self._clock.mono_ns()
+        in_disk_since_ns = self._recorder.in_disk_since_ns
+        if in_disk_since_ns is not None:
+            return now_ns - in_disk_since_ns > DISK_MAY_TAKE_NS
+        return now_ns - self._recorder.progress_ns > STUCK_NS
+
+    def _look(self) -> Status:
+        """How all of it stands now."""
+        now = self._clock.now()
+        report, uplink = self._recorder.report, self._uplink.state
+        readers = [self._look_at_reader(link.state, now.mono_ns) for link in self._links]
+        delivered_seq = uplink.delivered.get(report.epoch, 0)
+        older = sum(backlog for epoch, backlog in uplink.backlog.items() if epoch != report.epoch)
+        hears = any(reader.hears for reader in readers)
+        return status_from_facts(
+            Facts(
+                utc_ns=now.utc_ns,
+                uptime_s=(now.mono_ns - self._began_ns) // NS_PER_S,
+                identity=self._identity,
+                label=self._config.mat.label,
+                mode="race",
+                version=version("timing-mat"),
+                is_recording=hears and not self._is_stuck() and not report.trouble,
+                daemon=self._look_at_daemon(),
+                clock=_look_at_clock(self._clock),
+                journal=_look_at_journal(self._resumed, report),
+                broker=_look_at_broker(uplink),
+                power=Part("unknown", "not measured"),
+                storage=look_at_storage(self._config.journal.path, report.trouble),
+                config=self._config_part,
+                readers=readers,
+                on_mat=report.on_mat,
+                reads=report.reads,
+                splits=report.splits,
+                chips=report.chips,
+                last_read_utc_ns=report.last_read_utc_ns,
+                epoch=report.epoch,
+                last_seq=report.last_seq,
+                delivered_seq=delivered_seq,
+                undelivered=max(0, report.last_seq - delivered_seq) + older,
+            )
+        )
+
+    def _look_at_reader(self, state: LinkState, now_ns: int) -> ReaderFacts:
+        return ReaderFacts(
+            name=state.name,
+            part=Part(state.word, state.says),
+            hears=state.hears,
+            rejected=state.rejected,
+            antennas=[
+                Antenna(state.name, one.antenna, "up" if state.hears else "down", one.reads, one.chips, one.best_dbm)
+                for one in state.antennas
+            ],
+            line_use_pct=self._line_use[state.name].pct(state.bytes_read, state.baud, now_ns),
+        )
+
+    def _look_at_daemon(self) -> Part:
+        if self._is_stuck():
+            return Part("fail", "a part of the daemon makes no progress; it will be started anew")
+        if self._control_trouble:
+            return Part("warn", self._control_trouble)
+        return Part("ok", "all parts make progress")
+
+    # ---- the control socket ----------------------------------------------------------------------------
+
+    def _answer(self, command: Command) -> dict[str, object]:
+        """The reply to a command of this box's own people."""
+        match command["do"]:
+            case "ping":
+                return {"box": self._identity.box, "time": rfc3339_from_utc_ns(self._clock.now().utc_ns)}
+            case "status":
+                return {"status": self._status}
+        raise UsageError(f"do: found {command['do']!r}, expected one of: ping, status")
+
+
+def _look_at_config(config: Config, trouble: str) -> tuple[Part, dict[str, str] | None]:
+    """How the configuration stands, and the chip file, without which timing goes on."""
+    bibs = None
+    if config.chips.bibs is not None:
+        try:
+            bibs = load_chips(config.chips.bibs)
+        except ConfigError as error:
+            trouble = trouble or f"the chip file is not used: {error}"
+    if trouble:
+        return Part("fail", trouble), bibs
+    return Part("ok", f"{config.source} is in force"), bibs
+
+
+def _look_at_clock(clock: Clock) -> Part:
+    if clock.quality().synced:
+        return Part("ok", "the kernel says that UTC is synchronised")
+    return Part("warn", "UTC is not synchronised: splits say so; connect the box to a network or set its clock")
+
+
+def _look_at_journal(resumed: Resumed, report: Report) -> Part:
+    if report.trouble:
+        return Part("fail", report.trouble)
+    if resumed.says:
+        return Part("warn", "; ".join(resumed.says))
+    return Part("ok", f"{report.last_seq} entries in epoch {report.epoch}")
+
+
+def _look_at_broker(uplink: UplinkState) -> Part:
+    foreign = sum(uplink.foreign.values())
+    if foreign:
+        return Part("warn", f"{uplink.says}; {foreign} entries of another box wait in a journal set aside")
+    return Part(uplink.word, uplink.says)

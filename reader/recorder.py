@@ -1,0 +1,267 @@
+"""The loop: line → gate → journal. One thread; it owns the gates and the one writing connection.
+
+What arrives is taken all at once, given to the gates, and kept. When a passing opens or there is something
+for the log, all that has arrived is committed together, and only then is anyone told; raw reads alone wait
+up to a second for company, to spare the card. A commit that stalls is waited for, for the ports hold what
+comes meanwhile; one that fails is made again.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from reader.clock import Clock
+from reader.errors import DiskRefused, JournalDamaged
+from reader.journal import Journal
+from reader.lines import Lines
+from reader.model import NS_PER_S, Began, Body, Heard, Hearing, Input, Instant, Reads, Ticked
+from reader.passing import Opened
+from reader.telling import Teller, encode
+
+COMPANY_NS = NS_PER_S  # raw reads wait so long for others
+CURSOR_NS = 5 * NS_PER_S  # a delivery alone waits so long for an entry to ride with
+SNAPSHOT_READS = 50_000  # what a restart replays at most: a quarter of a second
+RETRY_NS = NS_PER_S // 2
+REPORT_NS = NS_PER_S
+IDLE_S = 1.0
+TAKEN_AT_ONCE = 500  # inputs, before the loop looks at its deadlines and the disk again
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Report(NamedTuple):
+    """How it stands with recording, replaced whole; for the status.
+
+    ``on_mat``: chips and nanoseconds, the longest first. ``trouble``: the disk's refusal, or "".
+    ``progress_ns``: when the loop last came round; ``in_disk_since_ns``: since when it waits for the disk, or None.
+    """
+
+    epoch: str
+    last_seq: int
+    reads: int
+    repeats: int
+    passings: int
+    splits: int
+    chips: int
+    last_read_utc_ns: int | None
+    on_mat: list[tuple[str, int]]
+    trouble: str
+
+
+class Recorder:
+    """Owns the journal and the gates while it runs.
+
+    ``told`` is called after each commit, with the chips first heard in it; ``alive`` once a second at most.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        lines: Lines,
+        teller: Teller,
+        clock: Clock,
+        tells_heard: bool,
+        told: Callable[[list[Heard]], None],
+        alive: Callable[[Instant], None],
+    ) -> None:
+        self.journal = journal
+        self.progress_ns = clock.mono_ns()
+        self.in_disk_since_ns: int | None = None
+        self._lines = lines
+        self._teller = teller
+        self._clock = clock
+        self._tells_heard = tells_heard
+        self._told = told
+        self._alive = alive
+        self._inbox: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
+        self._quality = clock.quality()
+        self._coverages = journal.count_of("coverage")
+        self._heard: list[Heard] = []
+        self._must_commit = False
+        self._splits = journal.count_of("split")
+        self._reads_since_snapshot = 0
+        self._first_unwritten_ns: int | None = None
+        self._last_read_utc_ns: int | None = None
+        self._trouble = ""
+        self._report_due_ns = 0
+        self.report = self._make_report(clock.now())
+
+    # ---- from any thread -------------------------------------------------------------------------------
+
+    def put(self, given: Input) -> None:
+        """Hand in what a line has to say; returns at once."""
+        self._inbox.put(given)
+
+    def waiting(self) -> int:
+        """How many inputs wait to be taken."""
+        return self._inbox.qsize()
+
+    def stop(self) -> None:
+        """Take what was handed in so far, commit it, and end :meth:`run`."""
+        self._inbox.put(None)
+
+    # ---- the thread ------------------------------------------------------------------------------------
+
+    def say(self, body: Body, at: Instant) -> None:
+        """Put an entry into the log; it is committed with the next round of the loop."""
+        self.journal.append(body.__struct_config__.tag, at.utc_ns, at.mono_ns, encode(body))  # type: ignore[arg-type]
+        self._must_commit = True
+
+    def give(self, given: Input) -> None:
+        """Take one input: to the gates, to the journal, and into the log what it means."""
+        self._lines.give(given)
+        self.journal.keep(given)
+        if isinstance(given, Reads):
+            self._reads_since_snapshot += len(given.reads)
+            self._last_read_utc_ns = given.at.utc_ns
+        elif isinstance(given, Hearing):
+            self.say_coverage(given.reader, given.hears, given.reason, given.at)
+        self._tell()
+
+    def say_coverage(self, reader: str, hears: bool, reason: str, since: Instant) -> None:
+        """Put it into the log that a reader began or ceased to hear."""
+        self._coverages += 1
+        of = f"{self.journal.epoch}-{self._coverages}"
+        self.say(self._teller.coverage(of, self._coverages, reader, hears, reason, since, self._quality), since)
+
+    def begin(self, began: Began, was_hearing: set[str], is_restart: bool, says: list[str]) -> None:
+        """The first things of a run, before :meth:`run`: what was deaf in between, and what must be told of it."""
+        if is_restart:
+            since = Instant(began.at.utc_ns - (began.at.mono_ns - began.deaf_since), began.deaf_since)
+            for reader in sorted(was_hearing):
+                self.say_coverage(reader, False, "the daemon was not running", since)
+        self.give(began)
+        for sentence in says:
+            self.say(self._teller.notice("journal", sentence, began.at, self._quality), began.at)
+        word = "again, after a restart" if is_restart else "for the first time in this epoch"
+        sentence = f"timing began {word}, in mode {self._teller.mode}"
+        self.say(self._teller.notice("restart", sentence, began.at, self._quality), began.at)
+        self.save_gate()
+        self._write(began.at)
+
+    def close(self) -> None:
+        """After :meth:`run` has ended: write how far was delivered, and close the log while a view is open."""
+        view = self.journal.view()
+        self._write(self._clock.now())
+        self.journal.close()
+        view.close()
+
+    def finish(self) -> None:
+        """Tell all that is owed of every passing, and commit it: this log ends here."""
+        self._lines.finish()
+        self._tell()
+        self.save_gate()
+        self._write(self._clock.now())
+
+    def save_gate(self) -> None:
+        """Write the gates' state with the next commit: a restart replays from there."""
+        self.journal.save_gate(_pack(self._lines.settings), _pack(self._lines.state()))
+        self._reads_since_snapshot = 0
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        stopping = False
+        while not stopping:
+            stopping = self._take_in(self._wait_s())
+            now = self._clock.now()
+            self.progress_ns = now.mono_ns
+            self._quality = self._clock.quality()
+            if self._lines.advance(now.mono_ns):
+                self.give(Ticked(now))
+            if self._reads_since_snapshot >= SNAPSHOT_READS:
+                self.save_gate()
+            if stopping or self._is_time_to_commit(now.mono_ns):
+                self._commit(now)
+            if now.mono_ns >= self._report_due_ns:
+                self._report_due_ns = now.mono_ns + REPORT_NS
+                self.report = self._make_report(now)
+                self._alive(now)
+
+    def _take_in(self, wait_s: float) -> bool:
+        """All that has arrived, waiting for the first; whether the end was among it."""
+        try:
+            given = self._inbox.get(timeout=wait_s)
+            for _ in range(TAKEN_AT_ONCE):
+                if given is None:
+                    return True
+                self.give(given)
+                given = self._inbox.get_nowait()
+        except queue.Empty:
+            return False
+        if given is not None:
+            self.give(given)
+        return given is None
+
+    def _tell(self) -> None:
+        """What the gates have to tell goes into the log, and what was first heard is told after the commit."""
+        for told in self._lines.take():
+            if isinstance(told, Opened):
+                self._must_commit = True
+                if self._tells_heard:
+                    self._heard.append(self._teller.heard(told, self._quality))
+            else:
+                body = encode(self._teller.split(told, self._quality))
+                self.journal.append("split", told.utc_ns, told.mono_ns, body)
+                self._splits += told.rev == 1
+                self._must_commit = True
+
+    def _wait_s(self) -> float:
+        now_ns = self._clock.mono_ns()
+        dues = [now_ns + int(IDLE_S * NS_PER_S)]
+        if (due := self._lines.next_due_host_ns(now_ns)) is not None:
+            dues.append(due)
+        if self._first_unwritten_ns is not None:
+            dues.append(self._first_unwritten_ns + COMPANY_NS)
+        if self._trouble:
+            dues.append(now_ns + RETRY_NS)
+        return max(0.0, (min(dues) - now_ns) / NS_PER_S)
+
+    def _is_time_to_commit(self, now_ns: int) -> bool:
+        if self._must_commit:
+            return True
+        if self.journal.has_unwritten or self.journal.has_cursor_to_write:
+            if self._first_unwritten_ns is None:
+                self._first_unwritten_ns = now_ns
+            wait_ns = COMPANY_NS if self.journal.has_unwritten else CURSOR_NS
+            return now_ns >= self._first_unwritten_ns + wait_ns
+        return False
+
+    def _commit(self, now: Instant) -> None:
+        self.in_disk_since_ns = now.mono_ns
+        try:
+            self._write(now)
+        except (DiskRefused, JournalDamaged) as error:
+            self._trouble = str(error)
+            self._report_due_ns = 0
+            return
+        finally:
+            self.in_disk_since_ns = None
+        self._trouble = ""
+        self._must_commit = False
+        self._first_unwritten_ns = None
+        heard, self._heard = self._heard, []
+        self._told(heard)
+
+    def _write(self, now: Instant) -> None:
+        self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns)
+
+    def _make_report(self, now: Instant) -> Report:
+        counts = [gate.counts for gate in self._lines.gates.values()]
+        on_mat = [chip for gate in self._lines.gates.values() for chip in gate.on_mat(now.mono_ns)]
+        return Report(
+            epoch=self.journal.epoch,
+            last_seq=self.journal.last_seq,
+            reads=sum(count["reads"] for count in counts),
+            repeats=sum(count["repeats"] for count in counts),
+            passings=sum(count["passings"] for count in counts),
+            splits=self._splits,
+            chips=sum(gate.chips_heard() for gate in self._lines.gates.values()),
+            last_read_utc_ns=self._last_read_utc_ns,
+            on_mat=sorted(on_mat, key=lambda chip_and_age: -chip_and_age[1]),
+            trouble=self._trouble,
+        )

@@ -1,0 +1,182 @@
+"""What happens between two runs: the journal is opened, and the gates go on as if nothing had been.
+
+A journal that can't be read, or that belongs to another race, point or box, is set aside and a fresh one
+begun (WIRE.md of the design, "epoch"); what it owed is told first, what it had not delivered is taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from reader.clock import Clock
+from reader.errors import JournalDamaged
+from reader.journal import Journal
+from reader.journal.aside import set_aside, take_in_all
+from reader.lines import Lines, LinesSettings, LinesState
+from reader.model import Began, Heard, Identity, Instant, Role
+from reader.recorder import Recorder
+from reader.telling import Teller
+
+_settings = msgspec.msgpack.Decoder(LinesSettings)
+_state = msgspec.msgpack.Decoder(LinesState)
+
+
+class Alive(Protocol):
+    """When the last run of this boot was last known to be alive (``box/alive.py``)."""
+
+    def read(self, boot: str) -> int | None:
+        """Monotonic nanoseconds, or None."""
+
+    def write(self, boot: str, at: Instant) -> None:
+        """Mark it."""
+
+
+class LastKnown(NamedTuple):
+    """The last thing the journal knows: in which boot, when, and whether UTC was good."""
+
+    boot: str
+    at: Instant
+    synced: bool
+
+
+def open_journal(
+    path: Path, identity: Identity, end: Callable[[Journal, Lines], None]
+) -> tuple[Journal, list[str], int]:
+    """The journal to write, what was said of those set aside for it, and how many entries of another box wait.
+
+    ``end``: tells what the gates of a journal of this box still owe, before it is set aside.
+    JournalInUse, DiskRefused.
+    """
+    says = []
+    if path.exists():
+        try:
+            journal = Journal.open(path)
+        except JournalDamaged as error:
+            aside = set_aside(path, "damaged")
+            says.append(f"the journal could not be read and was set aside as {aside.name}: {error}")
+        else:
+            if journal.identity == identity:
+                return journal, says
+            if journal.identity.box == identity.box:
+                end(journal, restore_lines(journal)[0])
+            was = journal.identity
+            journal.close()
+            aside = set_aside(path, "other")
+            place = f"{was.event}/{was.point}/{was.mat} on box {was.box}"
+            says.append(f"the journal was of {place}, and was set aside as {aside.name}")
+    journal = Journal.create(path, identity)
+    for taken in take_in_all(journal):
+        parts = [f"{taken.entries} entries of {taken.file} were taken over"]
+        if taken.foreign:
+            parts.append(f"{taken.foreign} of another box wait there and are not sent")
+        if taken.trouble:
+            parts.append(taken.trouble)
+        says.append("; ".join(parts))
+    return journal, says
+
+
+def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:
+    """The gates as they were after the last commit, under the rules of then; and the last thing known."""
+    view = journal.view()
+    try:
+        kept = view.gate_state()
+        if kept is None:
+            return Lines(LinesSettings({}, {}), journal.epoch), None
+        reads_n, settings, state = kept
+        lines = Lines(_settings.decode(settings), journal.epoch)
+        lines.restore(_state.decode(state))
+        for row in view.kept_inputs(after_n=reads_n):
+            for given in row.inputs:
+                lines.give(given)
+                lines.take()  # told before: what a commit holds is whole
+        last = view.last_inputs()
+        return lines, LastKnown(last.boot, last.inputs[-1].at, last.synced) if last else None
+    finally:
+        view.close()
+
+
+def carry_over(old: Lines, settings: LinesSettings) -> tuple[Lines, Lines | None]:
+    """The gates under the settings of now; and those of lines that can't go on, whose passings are to be ended."""
+    if old.settings == settings:
+        return old, None
+    state = old.state()
+    goes_on = {
+        line
+        for line, rules in settings.rules_of_line.items()
+        if line in old.settings.rules_of_line and old.settings.rules_of_line[line].time_from == rules.time_from
+    }
+    ending = None
+    if set(state.gates) - goes_on:
+        ending = Lines(old.settings, old.epoch)
+        ending.restore(msgspec.structs.replace(state, gates={k: v for k, v in state.gates.items() if k not in goes_on}))
+    lines = Lines(settings, old.epoch)
+    lines.restore(msgspec.structs.replace(state, gates={k: v for k, v in state.gates.items() if k in goes_on}))
+    return lines, ending
+
+
+def began(last: LastKnown | None, clock: Clock, alive_ns: int | None) -> Began:
+    """The beginning of this run, tied to what is known of the last one.
+
+    ``alive_ns``: when the last run of this boot was last known to be alive, monotonic; None if not known.
+    """
+    now = clock.now()
+    if last is None:
+        return Began(now, clock.boot, now.mono_ns, None)
+    if last.boot == clock.boot:
+        deaf_since = max(last.at.mono_ns, alive_ns or 0)
+        return Began(now, clock.boot, min(deaf_since, now.mono_ns), 0)
+    if last.synced and clock.quality().synced:
+        shift_ns = (last.at.utc_ns - last.at.mono_ns) - (now.utc_ns - now.mono_ns)
+        return Began(now, clock.boot, min(last.at.mono_ns + shift_ns, now.mono_ns), shift_ns)
+    return Began(now, clock.boot, now.mono_ns, None)
+
+
+class Resumed(NamedTuple):
+    """The recorder, ready to run; and what had to be said of journals set aside for it."""
+
+    recorder: Recorder
+    says: list[str]
+
+
+def resume(
+    *,
+    path: Path,
+    identity: Identity,
+    role: Role,
+    settings: LinesSettings,
+    bibs: dict[str, str] | None,
+    tells_heard: bool,
+    clock: Clock,
+    alive: Alive,
+    told: Callable[[list[Heard]], None],
+) -> Resumed:
+    """Open the journal and go on where the last run was. JournalInUse, DiskRefused."""
+
+    def recorder_of(journal: Journal, lines: Lines, identity: Identity) -> Recorder:
+        return Recorder(
+            journal=journal,
+            lines=lines,
+            teller=Teller(identity, role, clock.boot, lines.settings.rules_of_line, bibs),
+            clock=clock,
+            tells_heard=tells_heard,
+            told=told,
+            alive=lambda at: alive.write(clock.boot, at),
+        )
+
+    def end(journal: Journal, lines: Lines) -> None:
+        recorder_of(journal, lines, journal.identity).finish()
+
+    journal, says = open_journal(path, identity, end)
+    old_lines, last = restore_lines(journal)
+    began_now = began(last, clock, alive.read(clock.boot))
+    was_hearing = set(old_lines.hearing)
+    lines, ending = carry_over(old_lines, settings)
+    if ending is not None:
+        end(journal, ending)
+    recorder = recorder_of(journal, lines, identity)
+    recorder.begin(began_now, was_hearing, last is not None, says)
+    return Resumed(recorder, says)

@@ -1,0 +1,115 @@
+"""What the gate tells, as the bodies that the log keeps: pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from reader.clock import rfc3339_from_utc_ns
+from reader.model import ClockQuality, Coverage, Heard, Identity, Instant, Mode, Notice, Role, Split
+from reader.passing import Opened, Rules, Told
+
+encode = msgspec.json.Encoder().encode
+
+
+class Teller(msgspec.Struct):
+    """What all entries of this run have in common. ``bibs``: bib by chip, or None without a chip file."""
+
+    identity: Identity
+    role: Role
+    boot: str
+    rules_of_line: dict[str, Rules]
+    bibs: dict[str, str] | None
+    mode: Mode = "race"
+
+    def split(self, told: Told, clock: ClockQuality) -> Split:
+        """A passing as told to the world."""
+        rules = self.rules_of_line[told.line]
+        return Split(
+            mode=self.mode,
+            role=self.role,
+            time=rfc3339_from_utc_ns(told.utc_ns),
+            boot=self.boot,
+            clock=clock,
+            passing=told.passing,
+            rev=told.rev,
+            revised_for=told.revised_for or UNSET,
+            chip=told.chip,
+            bib=self._bib(told.chip),
+            listed=UNSET if self.bibs is None else told.chip in self.bibs,
+            pick=rules.pick,
+            use=rules.use,
+            first=rfc3339_from_utc_ns(told.first_ns),
+            best=rfc3339_from_utc_ns(told.best_ns),
+            last=rfc3339_from_utc_ns(told.last_ns),
+            time_error_ms=None,
+            nth=told.nth,
+            reads=told.reads,
+            rssi_dbm=told.rssi_dbm,
+            line=told.line,
+            reader=told.reader,
+            antenna=told.antenna,
+            time_from=rules.time_from,
+            lingering=told.lingering,
+            left=told.left,
+            loiter=told.loiter,
+            after_restart=told.after_restart,
+        )
+
+    def heard(self, opened: Opened, clock: ClockQuality) -> Heard:
+        """A chip was first heard."""
+        return Heard(
+            event=self.identity.event,
+            point=self.identity.point,
+            mat=self.identity.mat,
+            box=self.identity.box,
+            mode=self.mode,
+            passing=opened.passing,
+            chip=opened.chip,
+            bib=self._bib(opened.chip),
+            time=rfc3339_from_utc_ns(opened.utc_ns),
+            line=opened.line,
+            reader=opened.reader,
+            antenna=opened.antenna,
+            clock=clock,
+        )
+
+    def coverage(
+        self, of: str, n: int, reader: str, hears: bool, reason: str, since: Instant, clock: ClockQuality
+    ) -> Coverage:
+        """A reader began or ceased to hear."""
+        when = rfc3339_from_utc_ns(since.utc_ns)
+        return Coverage(
+            mode=self.mode,
+            role=self.role,
+            time=when,
+            boot=self.boot,
+            clock=clock,
+            of=of,
+            n=n,
+            rev=1,
+            reader=reader,
+            antenna=None,
+            hearing="up" if hears else "down",
+            reason=reason,
+            since=when,
+        )
+
+    def notice(
+        self, kind: Literal["journal", "config", "restart"], says: str, at: Instant, clock: ClockQuality
+    ) -> Notice:
+        """What else must not be forgotten."""
+        return Notice(
+            mode=self.mode,
+            role=self.role,
+            time=rfc3339_from_utc_ns(at.utc_ns),
+            boot=self.boot,
+            clock=clock,
+            kind=kind,
+            says=says,
+        )
+
+    def _bib(self, chip: str) -> str | msgspec.UnsetType:
+        return UNSET if self.bibs is None else self.bibs.get(chip, UNSET)
