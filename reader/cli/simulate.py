@@ -1,0 +1,189 @@
+"""``timing-mat simulate``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from reader.clock import SystemClock
+from reader.errors import UsageError
+from reader.model import NS_PER_S
+from reader.simulator import ipico, thingmagic
+from reader.simulator.faults import FAULTS, fault_from_text
+from reader.simulator.line import PseudoTerminal, TcpServer
+from reader.simulator.play import Reader, play, truth_from_told
+from reader.simulator.race import Crossing, made_race, race_from_file
+from reader.simulator.signal import Mat, Told
+
+MADE_RACE_HOUR = 8  # when a made race of a given day begins, UTC
+
+
+class Family(StrEnum):
+    """The readers that can be simulated."""
+
+    IPICO = "ipico"
+    THINGMAGIC = "thingmagic"
+
+
+FAMILIES = {Family.IPICO: ipico, Family.THINGMAGIC: thingmagic}
+
+
+def simulate(
+    protocol: Annotated[Family, typer.Option(help="The reader's family.")] = Family.IPICO,
+    link: Annotated[Path | None, typer.Option(help="Path of a link to the pseudo-terminal, for mat.toml.")] = None,
+    tcp: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Serve TCP instead of a terminal.")] = None,
+    crossings: Annotated[Path | None, typer.Option(help="CSV file (or .csv.gz) of a race to play.")] = None,
+    point: Annotated[str | None, typer.Option(help="The column of that file that holds the times.")] = None,
+    day: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day of the race, UTC [today].")
+    ] = None,
+    spread: Annotated[bool, typer.Option(help="Put times of whole seconds anywhere within their second.")] = True,
+    runners: Annotated[int, typer.Option(min=1, help="Of a race made here, without --crossings.")] = 200,
+    minutes: Annotated[float, typer.Option(min=0.01, help="From its first crossing to about its last.")] = 5.0,
+    reads: Annotated[int, typer.Option(min=1, help="Reads of one crossing.")] = 12,
+    antennas: Annotated[int, typer.Option(min=1, max=16, help="Antennas of the mat (ThingMagic).")] = 1,
+    region: Annotated[int, typer.Option(min=0, max=255, help="Region at power-up, 0 for none (ThingMagic).")] = 1,
+    disorder: Annotated[float, typer.Option(min=0, help="Say reads up to so many seconds late.")] = 0.0,
+    repeats: Annotated[float, typer.Option(min=0, max=1, help="Share of reads that are said twice.")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0, help="Race seconds a second; 0: as fast as the line takes it.")] = 1.0,
+    baud: Annotated[int, typer.Option(min=300, help="Of the line, bits a second; it paces at speed 1.")] = 115_200,
+    wait: Annotated[bool, typer.Option("--wait", help="The race stands still while nobody has the line open.")] = False,
+    linger: Annotated[float, typer.Option(min=0, help="Seconds the reader stays after the race.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same race.")] = 1,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[@S]", help=f"At second S of the race: {', '.join(FAULTS)}. Repeatable."),
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="JSON lines to write: what was said of each crossing.")] = None,
+) -> None:
+    """Play a race on a line, byte for byte as a mat's reader would say it.
+
+    For training and tests: point the daemon's `port` at the link.
+
+        timing-mat simulate --link /tmp/mat --runners 500 --minutes 10 --wait
+
+        timing-mat simulate --link /tmp/mat --crossings chicago.csv.gz --point finish --speed 100 --truth truth.jsonl
+
+    At --speed 0 and with --wait nothing is lost: the race stands still while nobody listens. Otherwise runners wait
+    for nobody, and what is said to a closed line is lost. Ctrl-C ends it cleanly.
+    """
+    family = FAMILIES[protocol]
+    on = _day(day) if day else None
+    race: Iterable[Crossing]
+    if crossings is not None:
+        if point is None:
+            raise UsageError("--crossings needs --point COLUMN: which column of the file holds the times.")
+        listed = race_from_file(
+            crossings,
+            point,
+            on or datetime.now(UTC).date(),
+            family.chip_from_number,
+            family.chip_from_text,
+            seed,
+            spread=spread,
+        )
+        race, count = listed, len(listed)
+    else:
+        begins_ns = _begin_ns(on)
+        race, count = made_race(runners, minutes * 60, begins_ns, family.chip_from_number, seed), runners
+    faults = [fault_from_text(text) for text in fault or []]
+    mat = Mat(reads=reads, antennas=antennas, disorder_s=disorder, repeats=repeats)
+    reader: Reader
+    if protocol is Family.IPICO:
+        reader = ipico.IpicoReader(baud)
+    else:
+        reader = thingmagic.ThingMagicReader(baud, antennas, region)
+
+    with ExitStack() as closing:
+        stop = closing.enter_context(_stop_on_signals())
+        told_to = None
+        if truth is not None:
+            try:
+                told_to = closing.enter_context(truth.open("wb"))
+            except OSError as error:
+                raise UsageError(f"--truth {truth}: can't be written: {error.strerror}.") from error
+        line = _line(link, tcp)
+        closing.enter_context(line)
+        print(f"{protocol} reader on {line.address}, {count} crossings", flush=True)
+        progress = closing.enter_context(_progress())
+        task = progress.add_task("crossings", total=count)
+
+        def tell(told: Told) -> None:
+            if told_to is not None:
+                told_to.write(truth_from_told(told))
+            progress.advance(task)
+
+        played = play(
+            race,
+            reader,
+            line,
+            mat=mat,
+            speed=speed,
+            seed=seed,
+            waits=wait,
+            linger_s=linger,
+            faults=faults,
+            stop=stop,
+            tell=tell,
+        )
+    print(f"{played.crossings} crossings, {played.reads} reads, {played.unheard} crossings unheard")
+
+
+def _line(link: Path | None, tcp: str | None) -> PseudoTerminal | TcpServer:
+    if tcp is None:
+        return PseudoTerminal(link)
+    if link is not None:
+        raise UsageError("--link and --tcp exclude each other: a link leads to a pseudo-terminal.")
+    host, _, port = tcp.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise UsageError(f"--tcp {tcp}: expected HOST:PORT, as 127.0.0.1:10000.")
+    return TcpServer(host, int(port))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--date {text}: expected YYYY-MM-DD, as 2023-10-08.") from error
+
+
+def _begin_ns(day: date | None) -> int:
+    """A made race begins now, so that a reader's clock is right at speed 1; on a given day, in the morning."""
+    if day is None:
+        return SystemClock().now().utc_ns
+    return int(datetime(day.year, day.month, day.day, MADE_RACE_HOUR, tzinfo=UTC).timestamp()) * NS_PER_S
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )

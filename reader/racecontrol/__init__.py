@@ -1,0 +1,1 @@
+"""The other half: what race control runs to receive what the mats tell."""

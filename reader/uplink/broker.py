@@ -1,0 +1,356 @@
+"""One connection to an MQTT broker at a time; the only importer of paho.
+
+paho is run through its external-loop interface in the caller's own thread: no thread of paho's, no locks
+between threads, and an exception surfaces where the caller sees it instead of killing a hidden thread. A
+:class:`Connection` lives from CONNECT to its end and is then thrown away with paho's memory of it, so that
+nothing is ever sent again behind the caller's back: what is undelivered, the journal knows.
+
+What paho does not do, and is done here: the CONNACK's Receive Maximum is kept (mosquitto grants 20), a
+PUBACK with a failure code is no acknowledgement, TCP_NODELAY, the return codes of ``publish``, a limit on
+silence after CONNECT and on missing acknowledgements, the fall from MQTT 5 to 3.1.1. Longer than other
+modules, because whatever touches paho stands here.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, NamedTuple, cast
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from reader.clock import Clock
+from reader.config import MqttSettings
+from reader.errors import BrokerError, BrokerRefused, BrokerUnreachable
+from reader.model import NS_PER_S
+from reader.uplink.account import password, tls_context, words
+
+KEEPALIVE_S = 10  # a half-open link is found after twice this
+CONNECT_LIMIT_S = 3.0  # for TCP and for TLS, each
+CONNACK_LIMIT_S = 5.0
+CONNACK_5_LIMIT_S = 2.0  # an MQTT 3.1.1 broker may wait for ever for the rest of a CONNECT it misreads (amqtt does)
+STUCK_LIMIT_S = 20.0  # connected, something outstanding, and no PUBACK for so long
+WINDOW = 100  # QoS 1 messages on their way at once, at most
+MISC_EVERY_NS = NS_PER_S // 2
+
+Version = Literal["5", "3.1.1"]
+NO_MATCHING_SUBSCRIBERS = 0x10
+UNSUPPORTED_VERSION = 0x84
+BAD_ACCOUNT = (0x86, 0x87)  # bad user name or password; not authorized
+PASSING_REASONS = (0x88, 0x89, 0x8B)  # server unavailable, busy, shutting down: not a refusal of us
+
+
+class Outgoing(NamedTuple):
+    """A message to be sent."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class Arrived(NamedTuple):
+    """A message that came."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool
+
+
+class Answer(NamedTuple):
+    """The broker's word on one QoS 1 message, by the token it was sent with.
+
+    ``is_taken``: it acknowledged, and with success. ``has_listener``: it did not say that nobody has
+    subscribed to that topic (MQTT 3.1.1 can't say). ``says``: its reason.
+    """
+
+    token: object
+    is_taken: bool
+    has_listener: bool
+    says: str
+
+
+class _VersionRefused(BrokerRefused):
+    """It says that it does not speak that version."""
+
+
+class _NoConnack(BrokerUnreachable):
+    """It hung up on a CONNECT or kept silent: it may not speak that version, or not be well."""
+
+
+class Broker:
+    """The broker as the settings name it: its addresses, tried in turn, and the versions they speak."""
+
+    def __init__(self, settings: MqttSettings, client_id: str, clock: Clock) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._clock = clock
+        self._addresses = deque(settings.addresses)
+        self._spoke_5: set[tuple[str, int]] = set()
+
+    @property
+    def where(self) -> str:
+        """The address tried next, or connected to: ``host:port``."""
+        return "{}:{}".format(*self._addresses[0])
+
+    def connect(self, will: Outgoing | None = None, is_wanted: Callable[[], bool] = lambda: True) -> Connection:
+        """An open connection, after one try of each address.
+
+        BrokerUnreachable or BrokerRefused, of the address tried last, in words. Gives up early when no
+        longer wanted. Blocks for some seconds where nothing answers.
+        """
+        for remaining in reversed(range(len(self._addresses))):
+            try:
+                return self._connect_to(self._addresses[0], will, is_wanted)
+            except BrokerError:
+                self._addresses.rotate(-1)
+                if not remaining or not is_wanted():
+                    raise
+        raise BrokerUnreachable("[mqtt] names no broker")
+
+    def _connect_to(self, address: tuple[str, int], will: Outgoing | None, is_wanted: Callable[[], bool]) -> Connection:
+        version = self._settings.version
+        # A broker that spoke MQTT 5 here before and now keeps silent is going down, not old.
+        is_known = version != "auto" or address in self._spoke_5
+        try:
+            connection = self._open(
+                address,
+                "5" if version == "auto" else version,
+                will,
+                is_wanted,
+                CONNACK_LIMIT_S if is_known else CONNACK_5_LIMIT_S,
+            )
+        except (_VersionRefused, _NoConnack) as error:
+            if not is_wanted() or version != "auto" or (is_known and isinstance(error, _NoConnack)):
+                raise
+            return self._open(address, "3.1.1", will, is_wanted, CONNACK_LIMIT_S)
+        if connection.version == "5":
+            self._spoke_5.add(address)
+        return connection
+
+    def _open(
+        self,
+        address: tuple[str, int],
+        version: Version,
+        will: Outgoing | None,
+        is_wanted: Callable[[], bool],
+        connack_limit_s: float,
+    ) -> Connection:
+        where = "{}:{}".format(*address)
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,  # else a refused 3.1.1 makes paho try 3.1 by itself
+        )
+        client.connect_timeout = CONNECT_LIMIT_S
+        client.max_inflight_messages_set(0)  # the window is ours; paho's own costs a scan for each PUBACK
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if self._settings.username is not None:
+            client.username_pw_set(self._settings.username, password(self._settings))
+        context = tls_context(self._settings)
+        if context is not None:
+            client.tls_set_context(context)
+        connection = Connection(client, where, version, self._clock)
+        try:
+            # A client's first connect begins a clean session, in either version; in MQTT 5 it ends with the connection.
+            client.connect(*address, keepalive=KEEPALIVE_S)
+        except ssl.SSLError as error:
+            raise BrokerRefused(f"broker {where}: no TLS with it ({error.reason or error}); check ca_file") from error
+        except (OSError, ValueError) as error:
+            raise BrokerUnreachable(f"broker {where}: {words(error)}") from error
+        try:
+            connection.wait_for_connack(connack_limit_s, is_wanted)
+        except BrokerError:
+            connection.drop()
+            raise
+        return connection
+
+
+class Connection:
+    """One connection, for the thread that made it. :meth:`turn` raises BrokerError once it has ended.
+
+    ``version``: of MQTT. ``window``: how many QoS 1 messages may be on their way. ``answers`` and
+    ``inbox`` hold what has come; the caller takes from them.
+    """
+
+    def __init__(self, client: Client, where: str, version: Version, clock: Clock) -> None:
+        self.where = where
+        self.version = version
+        self.window = WINDOW
+        self.answers: deque[Answer] = deque()
+        self.inbox: deque[Arrived] = deque()
+        self._client = client
+        self._clock = clock
+        self._is_open = False
+        self._ended: BrokerError | None = None
+        self._outstanding: dict[int, object] = {}
+        self._waiting_since_ns = 0
+        self._misc_due_ns = 0
+        self._poll = select.poll()
+        self._polled: dict[int, int] = {}
+        client.on_socket_open = _open_socket
+        client.on_socket_register_write = _leave_for_flush
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._acknowledged
+        client.on_message = self._arrived
+
+    @property
+    def room(self) -> int:
+        """How many more QoS 1 messages may be sent now."""
+        return self.window - len(self._outstanding)
+
+    @property
+    def outstanding(self) -> int:
+        """QoS 1 messages sent and not answered."""
+        return len(self._outstanding)
+
+    def publish(self, message: Outgoing, token: object) -> None:
+        """Send with QoS 1; the caller has looked at ``room``. BrokerUnreachable if paho did not take it."""
+        if not self._outstanding:
+            self._waiting_since_ns = self._clock.mono_ns()
+        info = self._client.publish(message.topic, message.payload, 1, message.retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._ended or BrokerUnreachable(f"broker {self.where}: message not sent ({info.rc.name})")
+        self._outstanding[info.mid] = token
+
+    def publish_now_or_never(self, message: Outgoing) -> None:
+        """Send with QoS 0, unless earlier messages are still stuck in this host."""
+        self.flush()
+        if not self._client.want_write():
+            self._client.publish(message.topic, message.payload, 0)
+
+    def subscribe(self, *topics: str) -> None:
+        """Ask for these topics with QoS 1."""
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def flush(self) -> None:
+        """Hand what was published to the network, as far as it takes it."""
+        if self._client.want_write():
+            self._client.loop_write()
+
+    def turn(self, timeout_s: float, wake_fd: int = -1) -> None:
+        """Wait for the network, for ``wake_fd`` to be readable, or for the time; do what is to be done.
+
+        Raises BrokerUnreachable or BrokerRefused when the connection has ended.
+        """
+        client = self._client
+        self.flush()
+        sock = client.socket()
+        if sock is not None:
+            self._watch(sock.fileno(), wake_fd, client.want_write())
+            for fd, events in self._poll.poll(timeout_s * 1000):
+                if fd != wake_fd and events & ~select.POLLOUT:
+                    client.loop_read()
+            while _is_tls_holding_back(client):
+                client.loop_read()
+            self.flush()
+        now_ns = self._clock.mono_ns()
+        if now_ns >= self._misc_due_ns:
+            self._misc_due_ns = now_ns + MISC_EVERY_NS
+            client.loop_misc()
+            if self._outstanding and now_ns - self._waiting_since_ns > STUCK_LIMIT_S * NS_PER_S:
+                self._end(BrokerUnreachable(f"broker {self.where}: no acknowledgement for {STUCK_LIMIT_S:g} s"))
+        if self._ended is not None:
+            raise self._ended
+
+    def wait_for_connack(self, limit_s: float, is_wanted: Callable[[], bool]) -> None:
+        """Until the broker has taken the CONNECT. BrokerError if it has not, or no longer wanted."""
+        limit_ns = self._clock.mono_ns() + int(limit_s * NS_PER_S)
+        while not self._is_open:
+            if self._clock.mono_ns() > limit_ns or not is_wanted():
+                raise _NoConnack(f"broker {self.where}: took the connection and did not answer; does it speak MQTT?")
+            self.turn(0.1)
+
+    def close(self, limit_s: float = 0.5) -> None:
+        """Say goodbye, so that the last will stays unsaid; for at most ``limit_s``, then hang up."""
+        end_ns = self._clock.mono_ns() + int(limit_s * NS_PER_S)
+        try:
+            self._client.disconnect()
+            while self._clock.mono_ns() < end_ns:
+                self.turn(0.05)
+        except BrokerError:
+            pass  # the end it was to come to
+        self.drop()
+
+    def drop(self) -> None:
+        """Hang up without a word; the broker will publish the last will."""
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    def _watch(self, socket_fd: int, wake_fd: int, wants_write: bool) -> None:
+        wanted = {socket_fd: select.POLLIN | (select.POLLOUT if wants_write else 0)}
+        if wake_fd >= 0:
+            wanted[wake_fd] = select.POLLIN
+        if wanted != self._polled:
+            for fd in self._polled.keys() - wanted.keys():
+                self._poll.unregister(fd)
+            for fd, events in wanted.items():
+                self._poll.register(fd, events)
+            self._polled = wanted
+
+    def _end(self, error: BrokerError) -> None:
+        self._ended = self._ended or error  # the first word is the cause; paho may tell the end twice
+
+    # ---- paho's callbacks: they only note down -------------------------------------------------------------
+
+    def _connected(
+        self, _client: Client, _userdata: object, _flags: ConnectFlags, reason: ReasonCode, said: Properties | None
+    ) -> None:
+        if not reason.is_failure:
+            self._is_open = True
+            self.window = min(WINDOW, getattr(said, "ReceiveMaximum", WINDOW))
+        elif reason.value == UNSUPPORTED_VERSION:
+            self._end(_VersionRefused(f"broker {self.where}: it does not speak MQTT {self.version}"))
+        elif reason.value in PASSING_REASONS:
+            self._end(BrokerUnreachable(f"broker {self.where}: {reason}"))
+        else:
+            remedy = "; check username and password_file in [mqtt]" if reason.value in BAD_ACCOUNT else ""
+            self._end(BrokerRefused(f"broker {self.where} refuses: {reason}{remedy}"))
+
+    def _disconnected(
+        self, _client: Client, _userdata: object, flags: DisconnectFlags, reason: ReasonCode, _said: Properties | None
+    ) -> None:
+        if flags.is_disconnect_packet_from_server and reason.value not in PASSING_REASONS:
+            self._end(BrokerRefused(f"broker {self.where} ended the connection: {reason}"))
+        elif self._is_open:
+            self._end(BrokerUnreachable(f"broker {self.where}: the connection was lost"))
+        else:
+            self._end(_NoConnack(f"broker {self.where}: took the connection and closed it without an answer"))
+
+    def _acknowledged(
+        self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _said: Properties
+    ) -> None:
+        # Of a QoS 0 message paho tells here that it was sent; no one has asked.
+        token = self._outstanding.pop(mid, None)
+        if token is not None:
+            self._waiting_since_ns = self._clock.mono_ns()
+            code = reason.value
+            self.answers.append(
+                Answer(token, not reason.is_failure, code != NO_MATCHING_SUBSCRIBERS, str(reason) if code else "")
+            )
+
+    def _arrived(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self.inbox.append(Arrived(message.topic, bytes(message.payload), message.retain))
+
+
+def _open_socket(_client: Client, _userdata: object, sock: object) -> None:
+    cast(socket.socket, sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _is_tls_holding_back(client: Client) -> bool:
+    """Whether TLS has taken bytes out of the socket that were not read yet: they wake no poll."""
+    sock = client.socket()
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def _leave_for_flush(_client: Client, _userdata: object, _sock: object) -> None:
+    """With this set, paho queues what is published, and :meth:`Connection.flush` sends it together."""

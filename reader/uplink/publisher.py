@@ -1,0 +1,305 @@
+"""The uplink: the loop that takes entries from the journal to the broker.
+
+The journal is the only queue: nothing is published but while connected, and what the broker has not
+acknowledged is read from the journal again. One thread owns the connection, the journal's view and all
+state; other threads leave a word (:meth:`Uplink.wake`, ``say_heard``, ``say_status``) and nudge it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from reader.clock import Clock
+from reader.config import MqttSettings
+from reader.errors import BrokerError, BrokerRefused
+from reader.model import NS_PER_S, Heard, Identity
+from reader.uplink import wire
+from reader.uplink.backlog import Backlogs, Sent, View
+from reader.uplink.broker import Broker, Connection, Outgoing
+from reader.uplink.nudge import Nudge
+from reader.uplink.presence import Presence
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_LAST_S = 5.0
+TELL_EVERY_NS = NS_PER_S // 10
+HEARD_KEPT = 256  # for at most one turn of the loop
+LAST_DRAIN_S = 1.0  # at stop, for what is ready
+GOODBYE_S = 0.5  # at stop, for the word "stopped" and then for DISCONNECT, each
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class UplinkState(NamedTuple):
+    """How it stands with the uplink, replaced whole.
+
+    ``delivered``: the cursor of each epoch. ``backlog``: entries not delivered, by epoch; ``foreign``:
+    those of another box, which are not sent. ``other_box``: who else speaks for this mat. ``progress``
+    grows while the thread lives.
+    """
+
+    connected: bool = False
+    word: Literal["ok", "warn", "fail", "unknown"] = "unknown"
+    says: str = "not connected yet"
+    delivered: Mapping[str, int] = MappingProxyType({})
+    backlog: Mapping[str, int] = MappingProxyType({})
+    foreign: Mapping[str, int] = MappingProxyType({})
+    nobody_listening: bool = False
+    other_box: str | None = None
+    progress: int = 0
+
+
+class Uplink:
+    """Takes the journal's entries to the broker, in order, at least once; for ever.
+
+    ``open_view`` is called in the uplink's thread (None: no journal yet). ``delivered(epoch, seq)`` is
+    called there too, when the cursor of an epoch has moved: it must return at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: MqttSettings,
+        identity: Identity,
+        open_view: Callable[[], View | None],
+        delivered: Callable[[str, int], None],
+        clock: Clock,
+    ) -> None:
+        self.state = UplinkState()
+        self._settings = settings
+        self._identity = identity
+        self._delivered = delivered
+        self._clock = clock
+        client_id = f"{identity.box}-{identity.event}-{identity.point}-{identity.mat}"
+        self._broker = Broker(settings, client_id, clock)
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+        self._nudge = Nudge()
+        self._stopping = threading.Event()
+        self._stop_by_ns = 0
+        # What other threads leave.
+        self._heard: deque[Heard] = deque(maxlen=HEARD_KEPT)
+        self._status: bytes | None = None
+        self._has_new_status = False
+        self._has_new_entries = False
+        self._has_new_journal = False
+        self._is_connected = False
+        # The thread's own.
+        self._backlogs = Backlogs(open_view, identity.box, needs_listener=settings.delivered_when == "subscriber")
+        self._presence = self._new_presence()
+        self._refused_word = ""
+        self._progress = 0
+        self._tell_due_ns = 0
+        self._backoff_s = BACKOFF_FIRST_S
+
+    # ---- from any thread ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self, limit_s: float = 5.0) -> None:
+        """Send what is ready for a second at most, say goodbye, and end; returns after ``limit_s`` at the latest."""
+        self._stop_by_ns = self._clock.mono_ns() + int(LAST_DRAIN_S * NS_PER_S)
+        self._stopping.set()
+        self._nudge.give()
+        if self._thread.ident is None:
+            self._nudge.close()
+        else:
+            self._thread.join(limit_s)
+
+    def wake(self) -> None:
+        """Something was committed to the journal."""
+        self._has_new_entries = True
+        self._nudge.give()
+
+    def reopen(self) -> None:
+        """The journal is another file now."""
+        self._has_new_journal = True
+        self.wake()
+
+    def say_heard(self, heard: Heard) -> None:
+        """A chip was first heard, and it is committed: told at once, or never."""
+        if self._is_connected:
+            self._heard.append(heard)
+            self._nudge.give()
+
+    def say_status(self, payload: bytes) -> None:
+        """The latest status: published now if connected, and on every connect."""
+        self._status = payload
+        self._has_new_status = True
+        self._nudge.give()
+
+    # ---- the thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._progress += 1
+            try:
+                self._serve()
+            except BrokerError as error:
+                self._tell_lost(str(error))
+                if isinstance(error, BrokerRefused):
+                    self._backoff_s = BACKOFF_LAST_S  # asking again sooner won't change its mind
+            except Exception as error:
+                # A mistake of ours must not end what a whole race hangs on: say it, and begin anew.
+                _log.exception("the uplink stumbled and starts again")
+                self._tell_lost(f"internal error, starting again: {error!r}")
+                self._backoff_s = BACKOFF_LAST_S
+            # Jitter, so that forty boxes do not come back in the same instant.
+            self._stopping.wait(self._backoff_s * random.uniform(0.7, 1.0))  # noqa: S311 - no secret hangs on it
+            self._backoff_s = min(2 * self._backoff_s, BACKOFF_LAST_S)
+        self._backlogs.close()
+        self._nudge.close()
+
+    def _serve(self) -> None:
+        """One connection, from its beginning to its end; returns when told to stop."""
+        self._presence = self._new_presence()
+        connection = self._broker.connect(self._presence.word("lost"), lambda: not self._stopping.is_set())
+        try:
+            self._greet(connection)
+            while not self._stopping.is_set():
+                self._turn(connection)
+            self._take_leave(connection)
+        finally:
+            self._is_connected = False
+            connection.drop()
+
+    def _greet(self, connection: Connection) -> None:
+        # Subscribed before speaking: the retained word of another box is heard before ours replaces it.
+        connection.subscribe(self._presence.topic)  # the place where cmd, ack/+ and expect are to be added
+        self._refused_word = ""
+        self._heard.clear()
+        self._has_new_status = self._status is not None
+        self._has_new_journal = True
+        self._backlogs.go_back()
+        self._is_connected = True
+        self._tell_due_ns = 0
+
+    def _turn(self, connection: Connection) -> None:
+        """Wait for something to do, and do it all; ``heard`` and ``status`` go ahead of the backlog."""
+        self._progress += 1
+        connection.turn(self._patience_s(), self._nudge.fd)
+        self._nudge.take()  # before looking: what comes after is another nudge
+        now_ns = self._clock.mono_ns()
+        self._note_answers(connection, now_ns)
+        while connection.inbox:
+            self._presence.note(connection.inbox.popleft())
+            self._tell_due_ns = 0
+        self._say_what_is_fresh(connection, now_ns)
+        self._look_for_entries(now_ns)
+        while connection.room > 0 and (next_one := self._backlogs.take(now_ns)) is not None:
+            entry, sent = next_one
+            identity = sent.backlog.identity
+            topic = wire.topic(identity, entry.type, self._settings.prefix)
+            connection.publish(Outgoing(topic, wire.payload(identity, entry)), sent)
+        if now_ns >= self._tell_due_ns:
+            self._tell(now_ns)
+
+    def _say_what_is_fresh(self, connection: Connection, now_ns: int) -> None:
+        """What is worth most now, or nothing: it goes ahead of the backlog."""
+        while self._heard:
+            heard = self._heard.popleft()
+            whose = Identity(heard.event, heard.point, heard.mat, heard.box)
+            topic = wire.topic(whose, "heard", self._settings.prefix)
+            connection.publish_now_or_never(Outgoing(topic, _encode(heard)))
+        presence = self._presence
+        if presence.due_ns is not None and now_ns >= presence.due_ns and connection.room > 0:
+            presence.said(now_ns)
+            connection.publish(presence.word("online"), "link")
+        if self._has_new_status and self._status is not None and connection.room > 0:
+            self._has_new_status = False
+            topic = wire.topic(self._identity, "status", self._settings.prefix)
+            connection.publish(Outgoing(topic, self._status, retain=True), "status")
+
+    def _look_for_entries(self, now_ns: int) -> None:
+        # Each word is taken back before it is acted on: one that comes meanwhile is acted on again.
+        if self._has_new_journal:
+            self._has_new_journal = False
+            self._backlogs.reopen()
+        if self._has_new_entries:
+            self._has_new_entries = False
+            self._backlogs.look_again()
+        self._backlogs.look(now_ns)
+
+    def _note_answers(self, connection: Connection, now_ns: int) -> None:
+        moved = set()
+        while connection.answers:
+            answer = connection.answers.popleft()
+            if isinstance(answer.token, Sent):
+                if answer.token.backlog.note(answer.token, answer, now_ns):
+                    moved.add(answer.token.backlog)
+            elif not answer.is_taken:
+                self._refused_word = f"the broker refuses {answer.token}: {answer.says}"
+        for backlog in moved:
+            self._backoff_s = BACKOFF_FIRST_S  # it delivers: the next outage starts from small again
+            self._delivered(backlog.epoch, backlog.delivered_seq)
+
+    def _patience_s(self) -> float:
+        """How long to wait for the network or a nudge: until something is due by time alone."""
+        now_ns = self._clock.mono_ns()
+        due_ns = min(self._tell_due_ns, self._backlogs.due_ns(now_ns))
+        if self._presence.due_ns is not None:
+            due_ns = min(due_ns, self._presence.due_ns)
+        return max(0.0, min(1.0, (due_ns - now_ns) / NS_PER_S))
+
+    def _take_leave(self, connection: Connection) -> None:
+        """What is ready goes out first; then the word that this was meant."""
+        try:
+            self.wake()  # a last look at the journal, without waiting for anything else
+            while self._clock.mono_ns() < self._stop_by_ns:
+                self._turn(connection)
+                if not connection.outstanding and not self._backlogs.has_unsent:
+                    break
+            limit_ns = self._clock.mono_ns() + int(GOODBYE_S * NS_PER_S)
+            connection.publish(self._presence.word("stopped"), "link")
+            while connection.outstanding and self._clock.mono_ns() < limit_ns:
+                connection.turn(0.05)
+            self._note_answers(connection, self._clock.mono_ns())
+        finally:
+            self._is_connected = False
+            self._tell_lost("stopped")
+            connection.close(GOODBYE_S)
+
+    # ---- state ----------------------------------------------------------------------------------------------
+
+    def _tell(self, now_ns: int) -> None:
+        """The state anew: soon again while there is a backlog, else once a second."""
+        held = next((backlog for backlog in self._backlogs.ours if backlog.trouble), None)
+        word: Literal["ok", "warn", "fail"] = "ok"
+        says = f"connected to {self._broker.where}"
+        if self._presence.other_box is not None:
+            word, says = "fail", f"box {self._presence.other_box} speaks for this mat too: give one of them another id"
+        elif self._backlogs.trouble:
+            word, says = "fail", self._backlogs.trouble
+        elif held is not None:
+            word, says = "warn" if held.is_unheard else "fail", held.trouble
+        elif self._refused_word:
+            word, says = "fail", self._refused_word
+        self.state = self._facts()._replace(connected=True, word=word, says=says)
+        waiting = any(backlog.undelivered for backlog in self._backlogs.ours)
+        self._tell_due_ns = now_ns + (TELL_EVERY_NS if waiting else NS_PER_S)
+
+    def _tell_lost(self, says: str) -> None:
+        self.state = self._facts()._replace(connected=False, word="fail", says=says)
+
+    def _facts(self) -> UplinkState:
+        return UplinkState(
+            delivered=MappingProxyType({one.epoch: one.delivered_seq for one in self._backlogs.ours}),
+            backlog=MappingProxyType({one.epoch: one.undelivered for one in self._backlogs.ours}),
+            foreign=MappingProxyType(self._backlogs.foreign),
+            nobody_listening=any(one.is_unheard for one in self._backlogs.ours),
+            other_box=self._presence.other_box,
+            progress=self._progress,
+        )
+
+    def _new_presence(self) -> Presence:
+        return Presence(self._identity, secrets.token_hex(4), self._settings.prefix)
