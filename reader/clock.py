@@ -95,15 +95,17 @@ def _boot_id() -> str:
         return str(uuid.uuid4())
 
 
-_last_second: tuple[int, str] = (-1, "")
+SECONDS_KEPT = 256
+_text_of_second: dict[int, str] = {}
 
 
 def rfc3339_from_utc_ns(utc_ns: int) -> str:
     """``2026-03-07T13:48:50.500000Z``: UTC with microseconds, rounded down."""
-    global _last_second
     second, rest = divmod(utc_ns, NS_PER_S)
-    # One name for number and text: threads may each format a second, none can see half of another's.
-    known = _last_second
-    if known[0] != second:
-        known = _last_second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-    return f"{known[1]}.{rest // 1000:06d}Z"
+    text = _text_of_second.get(second)
+    if text is None:
+        # Four times of one split, and of those around it, share few seconds: each is formatted once.
+        if len(_text_of_second) >= SECONDS_KEPT:
+            _text_of_second.clear()
+        text = _text_of_second[second] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{text}.{rest // 1000:06d}Z"

@@ -24,13 +24,12 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 
-from reader.model import NS_PER_S, ChipRead, Reads
-from reader.moment import best_of
-from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Told
+from reader.model import NS_PER_S, Reads
+from reader.moment import Moment, best_of
+from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, Told
 
 MS_NS = 1_000_000
 STRONGER_DB = 6
-REPEAT_WITHIN_NS = 60 * NS_PER_S
 SPELL_COUNTS_NS = 60 * NS_PER_S  # what one deaf spell can take off an absence, at most
 LOITER_WITHIN_NS = 300 * NS_PER_S
 LOITER_PASSINGS = 4
@@ -57,8 +56,7 @@ class Gate:
         self._ears: list[tuple[str, int | None]] = []
         self._ear_index: dict[tuple[str, int | None], int] = {}
         self._spells: list[tuple[int, int | None]] = []
-        self._repeats: list[dict[str, int]] = [{}, {}]
-        self._repeats_since = 0
+        self._seen: dict[str, Seen] = {}
         self._newest: int | None = None
         self._newest_host = 0
         self._order = 0
@@ -72,23 +70,71 @@ class Gate:
 
     def hear(self, given: Reads, host_ns: int) -> None:
         """Take the reads of one chunk, in their order; ``host_ns``: the host's "now", not before the chunk's own."""
+        # The one loop that runs for every read: what most reads need stands in it, what few need in methods.
         from_reader = self.rules.time_from == "reader"
+        dead_time_ns = self.rules.dead_time_ns
         offset_ns = 0 if from_reader else given.at.utc_ns - given.at.mono_ns
         reader, zone_offset_ns = given.reader, given.zone_offset_ns
+        chips, due = self._chips, self._due
         now = self._now(host_ns)
+        t = now if from_reader else given.at.mono_ns
+        seen = self._seen_of(reader, now)
+        antenna: int | None = None
+        ear = self._ear_of(reader, antenna)
         for read in given.reads:
-            t = now if from_reader else given.at.mono_ns
-            if from_reader and read.reader_ns is not None:
-                t = read.reader_ns - zone_offset_ns
-                if self._newest is None or t > self._newest:
-                    self._newest, self._newest_host = t, host_ns
-                now = self._newest + host_ns - self._newest_host
-            if self._due and now >= self._due[0][0]:
+            reader_ns = read.reader_ns
+            if from_reader:
+                t = now
+                if reader_ns is not None:
+                    t = reader_ns - zone_offset_ns
+                    if self._newest is None or t > self._newest:
+                        self._newest, self._newest_host = t, host_ns
+                    now = self._newest + host_ns - self._newest_host
+            if due and now >= due[0][0]:
                 self._meet_deadlines(now)
-            if read.reader_ns is not None and self._is_repeat(reader, read, now):
+            chip = read.chip
+            if reader_ns is not None and seen.has(chip, reader_ns, now):
                 self.counts["repeats"] += 1
                 continue
-            self._hear_one(read, reader, t, now, offset_ns, host_ns)
+            if read.antenna != antenna:
+                antenna = read.antenna
+                ear = self._ear_of(reader, antenna)
+
+            passings = chips.get(chip)
+            passing = None
+            if passings is not None:
+                passing = passings[-1]
+                if not passing.first <= t < passing.last + dead_time_ns:
+                    passing = self._nearest(passings, t)
+            if passing is None:
+                passing = self._open_passing(chip, t, now, ear, offset_ns, host_ns)
+            passing.reads += 1
+            passing.heard_now = now
+            was_first, was_last = passing.first, passing.last
+            if t > was_last:
+                passing.last = t
+            elif t < was_first:
+                passing.first = t
+                if now < passing.linger_at:
+                    passing.linger_at = t + self.rules.linger_ns
+            rssi_dbm = read.rssi_dbm
+            if t <= passing.linger_at:
+                if t > passing.last_kept:
+                    passing.last_kept = t
+                if rssi_dbm is not None and len(passing.kept) < KEPT_READS:
+                    passing.kept.append((t, ear, rssi_dbm))
+            elif not passing.lingering:
+                passing.lingering = True
+                if passing.rev > 0:
+                    self._tell(passing, now, "still_here")
+            if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
+                passing.strongest_dbm = rssi_dbm
+                if t <= passing.linger_at:
+                    passing.stronger_now = now
+            if passing.rev > 0:
+                self._reconsider(passing, t, now, rssi_dbm, was_first, was_last)
+            elif passing.reads == 1:
+                self._announce(passing, now)
         self.counts["reads"] += len(given.reads)
 
     def advance(self, host_ns: int) -> bool:
@@ -149,8 +195,7 @@ class Gate:
             nth=self._nth,
             ears=self._ears,
             spells=self._spells,
-            repeats=self._repeats,
-            repeats_since=self._repeats_since,
+            seen=self._seen,
             newest=self._newest,
             newest_host=self._newest_host,
             order=self._order,
@@ -162,11 +207,11 @@ class Gate:
         """Go on from a snapshot."""
         self._nth, self._ears, self._spells = state.nth, state.ears, state.spells
         self._ear_index = {ear: index for index, ear in enumerate(state.ears)}
-        self._repeats, self._repeats_since = state.repeats, state.repeats_since
+        self._seen = state.seen
         self._newest, self._newest_host, self._order = state.newest, state.newest_host, state.order
         self._doubtful, self.counts = state.doubtful, state.counts
         for passing in sorted(state.passings, key=lambda p: p.heard_now):
-            insort(self._chips.setdefault(passing.chip, []), passing, key=lambda p: p.first)
+            insort(self._chips.setdefault(passing.chip, []), passing, key=_first_of)
             self._by_order[passing.order] = passing
             if passing.left:
                 self._closed.append((passing.heard_now, passing))
@@ -180,9 +225,9 @@ class Gate:
         self._doubtful = {chip: until + by_ns for chip, until in self._doubtful.items()}
         if self.rules.time_from == "reader":
             return
-        self._repeats_since += by_ns
         self._spells = [(begin + by_ns, None if end is None else end + by_ns) for begin, end in self._spells]
-        self._repeats = [{key: at + by_ns for key, at in part.items()} for part in self._repeats]
+        for seen in self._seen.values():
+            seen.shift(by_ns)
         self._due.clear()
         for passing in self._by_order.values():
             passing.offset_ns -= by_ns
@@ -212,7 +257,7 @@ class Gate:
         self._closed.clear()
         self._due.clear()
         self._spells.clear()
-        self._repeats = [{}, {}]
+        self._seen.clear()
         self._newest = None
         return still_open
 
@@ -222,33 +267,28 @@ class Gate:
 
     # ---- one read --------------------------------------------------------------------------------------
 
-    def _hear_one(self, read: ChipRead, reader: str, t: int, now: int, offset_ns: int, host_ns: int) -> None:
-        ear_key = (reader, read.antenna)
-        ear = self._ear_index.get(ear_key)
+    def _ear_of(self, reader: str, antenna: int | None) -> int:
+        """The index of a reader's antenna, by which reads are kept."""
+        ear = self._ear_index.get((reader, antenna))
         if ear is None:
-            ear = self._ear_index[ear_key] = len(self._ears)
-            self._ears.append(ear_key)
-        passings = self._chips.get(read.chip)
-        passing = None
-        if passings is not None:
-            passing = passings[-1]
-            if not passing.first <= t < passing.last + self.rules.dead_time_ns:
-                passing = self._nearest(passings, t)
-        if passing is None:
-            passing = self._open_passing(read.chip, t, now, offset_ns, host_ns)
-        self._add(passing, t, now, ear, read.rssi_dbm)
-        if passing.reads == 1:
-            self._out.append(Opened(passing.id, read.chip, t + passing.offset_ns, self.line, reader, read.antenna))
-            if self.rules.pick == "first":
-                self._tell(passing, now, None)
-            self._queue(passing)
+            ear = self._ear_index[reader, antenna] = len(self._ears)
+            self._ears.append((reader, antenna))
+        return ear
 
-    def _open_passing(self, chip: str, t: int, now: int, offset_ns: int, host_ns: int) -> Passing:
+    def _seen_of(self, reader: str, now: int) -> Seen:
+        """What this reader has reported with its own times."""
+        seen = self._seen.get(reader)
+        if seen is None:
+            seen = self._seen[reader] = Seen(now)
+        seen.age(now)
+        return seen
+
+    def _open_passing(self, chip: str, t: int, now: int, ear: int, offset_ns: int, host_ns: int) -> Passing:
         nth = self._nth[chip] = self._nth.get(chip, 0) + 1
         self._order += 1
         self.counts["passings"] += 1
         passings = self._chips.setdefault(chip, [])
-        recent = sum(1 for other in passings if abs(t - other.first) <= LOITER_WITHIN_NS)
+        recent = sum(abs(t - other.first) <= LOITER_WITHIN_NS for other in passings)
         doubtful_until = self._doubtful.pop(chip, None) if self._doubtful else None
         passing = Passing(
             id=self._new_id(),
@@ -257,6 +297,7 @@ class Gate:
             nth=nth,
             loiter=self.rules.use != "lap" and recent >= LOITER_PASSINGS - 1,
             after_restart=doubtful_until is not None and host_ns < doubtful_until,
+            ear=ear,
             offset_ns=offset_ns,
             mono_ns=host_ns,
             first=t,
@@ -266,66 +307,40 @@ class Gate:
             heard_now=now,
             stronger_now=now,
         )
-        insort(passings, passing, key=lambda p: p.first)
-        self._open[passing.order] = self._by_order[passing.order] = passing
+        insort(passings, passing, key=_first_of)
+        self._open[self._order] = self._by_order[self._order] = passing
         return passing
 
-    def _add(self, passing: Passing, t: int, now: int, ear: int, rssi_dbm: int | None) -> None:
-        """One more read of a passing: what it changes, and whether a change of time is owed for it."""
-        pick = self.rules.pick
-        is_late = passing.rev > 0 and t < passing.told_now
-        was_first, was_last = passing.first, passing.last
-        passing.reads += 1
-        passing.heard_now = now
-        if t < was_first:
-            passing.first = t
-            if now < passing.linger_at:
-                passing.linger_at = t + self.rules.linger_ns
-        elif t > was_last:
-            passing.last = t
+    def _announce(self, passing: Passing, now: int) -> None:
+        """Its first read has been taken."""
+        reader, antenna = self._ears[passing.ear]
+        utc_ns = passing.first + passing.offset_ns
+        self._out.append(Opened(passing.id, passing.chip, utc_ns, self.line, reader, antenna))
+        if self.rules.pick == "first":
+            self._tell(passing, now, None)
+        self._queue(passing)
+
+    def _reconsider(
+        self, passing: Passing, t: int, now: int, rssi_dbm: int | None, was_first: int, was_last: int
+    ) -> None:
+        """One more read of a passing that has been told: a change of time may be owed for it."""
+        is_late = t < passing.told_now
         owed: RevisedFor | None = None
-        if t <= passing.linger_at:
-            if t > passing.last_kept:
-                passing.last_kept = t
-            if len(passing.kept) < KEPT_READS:
-                passing.kept.append((t, ear, rssi_dbm))
-            if pick == "best" and is_late:
-                owed = "late_reads"
-            elif rssi_dbm is not None and passing.owed_dbm is not None and rssi_dbm > passing.owed_dbm:
-                passing.owed_dbm = rssi_dbm
-                owed = "stronger"
-        elif not passing.lingering:
-            passing.lingering = True
-            if passing.rev > 0:
-                self._tell(passing, now, "still_here")
-        if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
-            passing.strongest_dbm = rssi_dbm
-            if t <= passing.linger_at:
-                passing.stronger_now = now
-        if pick == "first":
-            if t < was_first and passing.rev > 0:
-                owed = "late_reads"
-        elif pick == "last" and t > was_last and passing.rev > 0:
-            owed = "late_reads" if is_late else "heard_again"
+        match self.rules.pick:
+            case "first":
+                owed = "late_reads" if t < was_first else None
+            case "last":
+                if t > was_last:
+                    owed = "late_reads" if is_late else "heard_again"
+            case "best" if t <= passing.linger_at:
+                if rssi_dbm is not None and passing.owed_dbm is not None and rssi_dbm > passing.owed_dbm:
+                    passing.owed_dbm = rssi_dbm
+                    owed = "stronger"
+                if is_late:
+                    owed = "late_reads"
         if owed is not None:
             passing.owed, passing.owed_now = owed, now
             self._queue(passing)
-
-    def _is_repeat(self, reader: str, read: ChipRead, now: int) -> bool:
-        """Whether this very read has come before: the same chip, reader and reader time, within 60 s."""
-        young, old = self._repeats
-        key = f"{read.chip} {read.reader_ns} {reader}"
-        at = young.get(key)
-        if at is None:
-            at = old.get(key)
-        if at is not None and abs(now - at) <= REPEAT_WITHIN_NS:
-            return True
-        if not 0 <= now - self._repeats_since <= REPEAT_WITHIN_NS:
-            self._repeats = [{}, young]
-            self._repeats_since = now
-            young = self._repeats[0]
-        young[key] = now
-        return False
 
     def _nearest(self, passings: list[Passing], t: int) -> Passing | None:
         """The passing nearest in time of those that the chip has not been absent from for the dead time."""
@@ -341,17 +356,16 @@ class Gate:
 
     def _due_of(self, passing: Passing) -> int | None:
         """When something is next to be done about a passing, in gate time; None when nothing is."""
-        quiet_ns = self.rules.quiet_ns
-        dues = []
+        due = None if passing.left else self._absent_at(passing.last)
         if passing.rev == 0:
-            has_signal = passing.strongest_dbm is not None
-            settles = passing.stronger_now if self.rules.pick == "best" and has_signal else passing.heard_now
-            dues.append(min(settles + quiet_ns, passing.linger_at))
+            by_signal = self.rules.pick == "best" and passing.strongest_dbm is not None
+            settles = (passing.stronger_now if by_signal else passing.heard_now) + self.rules.quiet_ns
+            settles = min(settles, passing.linger_at)
+            due = settles if due is None or settles < due else due
         if passing.owed:
-            dues.append(passing.owed_now + quiet_ns)
-        if not passing.left:
-            dues.append(self._absent_at(passing.last))
-        return min(dues, default=None)
+            holds = passing.owed_now + self.rules.quiet_ns
+            due = holds if due is None or holds < due else due
+        return due
 
     def _queue(self, passing: Passing, *, force: bool = False) -> None:
         """Put a passing down for its deadline, unless it is down for an earlier one: that looks again."""
@@ -361,6 +375,7 @@ class Gate:
             heapq.heappush(self._due, (due, passing.order))
 
     def _meet_deadlines(self, now: int) -> bool:
+        """Meet what is due, in the order in which it was due; whether anything was."""
         has_met = False
         while self._due and self._due[0][0] <= now:
             due, order = heapq.heappop(self._due)
@@ -371,7 +386,7 @@ class Gate:
             if self._due_of(passing) == due:
                 self._meet(passing, due)
                 has_met = True
-            self._queue(passing)
+            self._queue(passing)  # what has been put off is met in its turn
         return has_met
 
     def _meet(self, passing: Passing, now: int) -> None:
@@ -421,13 +436,19 @@ class Gate:
             return passing.first
         if self.rules.pick == "last":
             return passing.last
-        return best_of(passing.kept, passing.first, passing.last_kept).t_ns
+        return self._best_of(passing).t_ns
+
+    def _best_of(self, passing: Passing) -> Moment:
+        """The best time; without signal strengths the middle, and where the chip was first heard."""
+        if passing.kept:
+            return best_of(passing.kept)
+        last = passing.last if self.rules.pick == "last" else passing.last_kept
+        return Moment((passing.first + last) // 2, passing.ear, None)
 
     def _tell(self, passing: Passing, now: int, revised_for: RevisedFor | None) -> None:
-        last = passing.last if self.rules.pick == "last" else passing.last_kept
-        best = best_of(passing.kept, passing.first, last)
+        best = self._best_of(passing)
         if revised_for not in ("still_here", "left") or (revised_for == "left" and passing.owed):
-            passing.told_ns = self._time_of(passing)
+            passing.told_ns = best.t_ns if self.rules.pick == "best" else self._time_of(passing)
             passing.told_now = max(now, passing.heard_now)
             if self.rules.pick == "best" and best.peak_dbm is not None:
                 passing.owed_dbm = best.peak_dbm + STRONGER_DB - 1
@@ -485,3 +506,7 @@ class Gate:
             passings.remove(passing)
             if not passings:
                 del self._chips[passing.chip]
+
+
+def _first_of(passing: Passing) -> int:
+    return passing.first

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 REACH_NS = 750_000_000
 REACH_DB = 10
+WEIGHTS = [10.0 ** (-below / 10) for below in range(REACH_DB + 1)]  # power, by whole dB below the peak
 
 
-KeptRead = tuple[int, int, int | None]
+KeptRead = tuple[int, int, int]
 """What the moment needs of a read: its time in ns, an index that names reader and antenna, its dBm."""
 
 
@@ -26,28 +27,25 @@ class Moment(NamedTuple):
     peak_dbm: int | None
 
 
-def best_of(reads: list[KeptRead], first_ns: int, last_ns: int) -> Moment:
-    """The best time of reads in any order; the same for every order of them."""
-    with_signal = [(-rssi_dbm, t_ns, ear) for t_ns, ear, rssi_dbm in reads if rssi_dbm is not None]
-    if not with_signal:
-        return Moment((first_ns + last_ns) // 2, min(reads, key=lambda read: read[:2])[1], None)
-    with_signal.sort()
-    weakness, peak_ns, ear = next((read for read in with_signal if _has_company(read, with_signal)), with_signal[0])
+def best_of(reads: list[KeptRead]) -> Moment:
+    """The best time of reads in any order, one at least; the same for every order of them."""
+    by_strength = sorted((-rssi_dbm, t_ns, ear) for t_ns, ear, rssi_dbm in reads)
+    weakness, peak_ns, ear = next((read for read in by_strength if _has_company(read, by_strength)), by_strength[0])
     # Around the peak, so that floating point has few digits to carry.
     weight_sum = moment_sum = 0.0
-    for other_weakness, t_ns, other_ear in with_signal:
+    for other_weakness, t_ns, other_ear in by_strength:
         if other_weakness > weakness + REACH_DB:
             break
         if other_ear == ear and abs(t_ns - peak_ns) <= REACH_NS and other_weakness >= weakness:
-            weight = 10.0 ** ((weakness - other_weakness) / 10)
+            weight = WEIGHTS[other_weakness - weakness]
             weight_sum += weight
             moment_sum += weight * (t_ns - peak_ns)
     return Moment(peak_ns + round(moment_sum / weight_sum), ear, -weakness)
 
 
-def _has_company(read: tuple[int, int, int], sorted_reads: list[tuple[int, int, int]]) -> bool:
+def _has_company(read: tuple[int, int, int], by_strength: list[tuple[int, int, int]]) -> bool:
     weakness, t_ns, ear = read
-    for other in sorted_reads:
+    for other in by_strength:
         if other[0] > weakness + REACH_DB:
             return False
         if (

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from reader.model import Pick, Use
+from reader.model import NS_PER_S, Pick, Use
 from reader.moment import KeptRead
+
+REPEAT_WITHIN_NS = 60 * NS_PER_S
 
 RevisedFor = Literal["late_reads", "stronger", "heard_again", "still_here", "left"]
 
@@ -32,6 +34,7 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     nth: int
     loiter: bool
     after_restart: bool
+    ear: int
     offset_ns: int
     mono_ns: int
     first: int
@@ -89,6 +92,43 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     after_restart: bool
 
 
+class Seen(msgspec.Struct, array_like=True, eq=False):
+    """The reads of one reader with its own time, of the last one to two minutes: a repeat is found in them.
+
+    By chip and reader time, the gate's "now" of when it came; the old half falls away whole.
+    """
+
+    since: int
+    young: dict[str, dict[int, int]] = {}
+    old: dict[str, dict[int, int]] = {}
+
+    def age(self, now: int) -> None:
+        """Time has passed."""
+        if not 0 <= now - self.since <= REPEAT_WITHIN_NS:
+            self.young, self.old, self.since = {}, self.young, now
+
+    def has(self, chip: str, reader_ns: int, now: int) -> bool:
+        """Whether this very read has come within the last minute; if not, it has come now."""
+        times = self.young.get(chip)
+        if times is None:
+            times = self.young[chip] = {}
+        at = times.get(reader_ns)
+        if at is None and chip in self.old:
+            at = self.old[chip].get(reader_ns)
+        if at is not None and abs(now - at) <= REPEAT_WITHIN_NS:
+            return True
+        times[reader_ns] = now
+        return False
+
+    def shift(self, by_ns: int) -> None:
+        """Move all times."""
+        self.since += by_ns
+        for half in (self.young, self.old):
+            for times in half.values():
+                for reader_ns in times:
+                    times[reader_ns] += by_ns
+
+
 class GateState(msgspec.Struct, array_like=True):
     """All that a gate remembers, for a snapshot."""
 
@@ -96,8 +136,7 @@ class GateState(msgspec.Struct, array_like=True):
     nth: dict[str, int]
     ears: list[tuple[str, int | None]]
     spells: list[tuple[int, int | None]]
-    repeats: list[dict[str, int]]
-    repeats_since: int
+    seen: dict[str, Seen]
     newest: int | None
     newest_host: int
     order: int

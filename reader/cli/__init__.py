@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from reader.cli import config, export, protocols, run, simulate, status, watch
+from reader.cli import config, demo, export, protocols, run, simulate, status, watch
 from reader.errors import TimingMatError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(run.run)
+app.command()(demo.demo)
 app.command()(simulate.simulate)
 app.command()(status.status)
 app.command()(watch.watch)

@@ -156,19 +156,22 @@ class Link:
         now = self._clock.now()
         self._send(port, talk.opened(now.mono_ns))
         last_ns = now.mono_ns
+        is_idle = True  # the decoder has been told of the silence
         if at is not None:
             self._take(port, talk, events, at)
         self._stand(talk.standing, now)
         while not self._stopping.is_set():
-            chunk = port.read(SILENT_S if decoder.pending else READ_WAIT_S)
+            chunk = port.read(READ_WAIT_S if is_idle else SILENT_S)
             if chunk is not None:
+                is_idle = False
                 self._bytes += len(chunk.data)
                 last_ns = chunk.at.mono_ns
                 self._take(port, talk, decoder.feed(chunk.data), chunk.at)
                 now = chunk.at
             else:
                 now = self._clock.now()
-                if decoder.pending and now.mono_ns - last_ns >= SILENT_S * NS_PER_S:
+                if not is_idle and now.mono_ns - last_ns >= SILENT_S * NS_PER_S:
+                    is_idle = True
                     self._take(port, talk, decoder.idle(), now)
             self._send(port, talk.tick(now.mono_ns))
             if talk.standing is not self._standing:

@@ -239,12 +239,9 @@ def _queued(fd: int, question: int) -> int:
 
 def _refuse_unless_replaceable(link: Path) -> None:
     """A link to nothing or to a pseudo-terminal is one that a simulator left; anything else is not ours."""
-    if not os.path.lexists(link):
-        return
-    if not link.is_symlink():
-        raise UsageError(f"--link {link}: a real file or device stands there. Remove it, or choose another path.")
-    if link.exists() and not str(link.resolve()).startswith("/dev/pts/"):
-        raise UsageError(f"--link {link}: it leads to {link.resolve()}, a real one. Choose another path.")
+    is_left_over = link.is_symlink() and (not link.exists() or str(link.resolve()).startswith("/dev/pts/"))
+    if link.exists() and not is_left_over:
+        raise UsageError(f"--link {link}: a file or device, or a link to one, stands there. Choose another path.")
 
 
 def _set_link(link: Path, device: str) -> None:

@@ -34,8 +34,6 @@ class Framing:
         self._measure = measure
         self._decode = decode
         self._pending = b""
-        self._is_dropped = False  # what is pending begins no frame, and is rejected for self._reason
-        self._reason = Reason.GARBAGE
 
     @property
     def pending(self) -> int:
@@ -46,41 +44,40 @@ class Framing:
         """What these bytes complete, in order."""
         buffer = self._pending + data
         events: list[Event] = []
-        start = 0
-        search_from = len(self._pending) if self._is_dropped else 0
+        start = search_from = 0
+        reason = Reason.GARBAGE
         while True:
             found = self._beginning.search(buffer, search_from)
             here = found.start() if found else len(buffer)
             while here - start >= MAX_REJECTED:
-                events.append(Rejected(self._reason, buffer[start : start + MAX_REJECTED]))
+                events.append(Rejected(reason, buffer[start : start + MAX_REJECTED]))
                 start += MAX_REJECTED
-                self._reason = Reason.GARBAGE
+                reason = Reason.GARBAGE
             if not found:
                 break
             if start < here:
-                events.append(Rejected(self._reason, buffer[start:here]))
+                events.append(Rejected(reason, buffer[start:here]))
                 start = here
             size = self._measure(buffer, start)
             if isinstance(size, Reason):
-                self._reason = size
+                reason = size
             elif size is None or start + size > len(buffer):
                 break
             elif event := self._decode(buffer[start : start + size]):
                 events.append(event)
-                self._reason = Reason.GARBAGE
+                reason = Reason.GARBAGE
                 start = search_from = start + size
                 continue
             else:
-                self._reason = Reason.INTEGRITY
+                reason = Reason.INTEGRITY
             search_from = start + 1
         self._pending = buffer[start:]
-        self._is_dropped = not found
         return events
 
     def idle(self) -> list[Event]:
         """The line is silent: whole frames inside what a false beginning waits for are let out."""
         events: list[Event] = []
-        while not self._is_dropped and (start := self._next_whole()):
+        while start := self._next_whole():
             events.append(Rejected(Reason.INCOMPLETE, self._pending[:start]))
             rest, self._pending = self._pending[start:], b""
             events += self.feed(rest)
