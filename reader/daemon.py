@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 
 from reader.box.alive import AliveMark
@@ -93,6 +94,13 @@ class Daemon:
         self._began_ns = clock.mono_ns()
         self._config_part, bibs = _look_at_config(config, config_trouble)
         self._notifier = Notifier()
+        self._uplink = Uplink(
+            settings=config.mqtt,
+            identity=self._identity,
+            open_view=lambda: JournalView(self._recorder.journal.path),
+            delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
+            clock=clock,
+        )
         self._resumed = resume(
             path=config.journal.path,
             identity=self._identity,
@@ -103,19 +111,14 @@ class Daemon:
             clock=clock,
             alive=AliveMark(config.box.control),
             told=self._note_told,
+            moved=self._uplink.reopen,
+            memory=_places_in_memory(config),
         )
         self._recorder = recorder = self._resumed.recorder
         self._recording = threading.Thread(target=recorder.run, name="recorder", daemon=True)
         self._links = [
             Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM) for reader in config.readers
         ]
-        self._uplink = Uplink(
-            settings=config.mqtt,
-            identity=self._identity,
-            open_view=lambda: JournalView(recorder.journal.path),
-            delivered=lambda epoch, seq: recorder.journal.delivered(epoch, seq),
-            clock=clock,
-        )
         self._control = ControlServer(config.box.control, self._answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
@@ -193,7 +196,7 @@ class Daemon:
                 label=self._config.mat.label,
                 mode="race",
                 version=version("timing-mat"),
-                is_recording=hears and not self._is_stuck() and not report.trouble,
+                is_recording=hears and report.keeps and not self._is_stuck(),
                 daemon=self._look_at_daemon(),
                 clock=_look_at_clock(self._clock),
                 journal=_look_at_journal(self._resumed, report),
@@ -246,6 +249,13 @@ class Daemon:
         raise UsageError(f"do: found {command['do']!r}, expected one of: ping, status")
 
 
+def _places_in_memory(config: Config) -> list[Path]:
+    """Where a journal may go on without a disk: file systems in memory, the first that works."""
+    mat = config.mat
+    name = f"{mat.event}-{mat.point}-{mat.id}.journal-in-memory.db"
+    return [config.box.control.with_name(name), Path("/dev/shm") / f"timing-mat-{name}"]  # noqa: S108 - memory, on purpose
+
+
 def _look_at_config(config: Config, trouble: str) -> tuple[Part, dict[str, str] | None]:
     """How the configuration stands, and the chip file, without which timing goes on."""
     bibs = None
@@ -267,7 +277,8 @@ def _look_at_clock(clock: Clock) -> Part:
 
 def _look_at_journal(resumed: Resumed, report: Report) -> Part:
     if report.trouble:
-        return Part("fail", report.trouble)
+        where = "the log goes on in memory" if report.keeps else "nothing takes the log"
+        return Part("fail", f"{where}: {report.trouble}")
     if resumed.says:
         return Part("warn", "; ".join(resumed.says))
     return Part("ok", f"{report.last_seq} entries in epoch {report.epoch}")

@@ -12,7 +12,8 @@
     ├── JournalError      5
     │   ├── JournalInUse     another daemon writes this journal: stop one of them
     │   ├── JournalDamaged   the file can't be read: it is set aside and a fresh one begun
-    │   └── DiskRefused      the disk does not take what is written: full, read-only, broken
+    │   └── DiskRefused      the disk does not take what is written: read-only, broken
+    │       └── DiskFull        it is full: free some
     └── BrokerError       6
         ├── BrokerUnreachable  no answer from that address
         └── BrokerRefused      it answered, and said no: version, account, access
@@ -81,6 +82,10 @@ class JournalDamaged(JournalError):
 
 class DiskRefused(JournalError):
     """The disk did not take what was written."""
+
+
+class DiskFull(DiskRefused):
+    """There is no room left."""
 
 
 class BrokerError(TimingMatError):

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import msgspec
 
 from reader.clock import Clock
-from reader.errors import DiskRefused, JournalDamaged
-from reader.journal import Journal
+from reader.errors import JournalError
+from reader.journal import JournalView
+from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
 from reader.model import NS_PER_S, Began, Body, Heard, Hearing, Input, Instant, Reads, Ticked
 from reader.passing import Opened
@@ -36,8 +37,8 @@ _pack = msgspec.msgpack.Encoder().encode
 class Report(NamedTuple):
     """How it stands with recording, replaced whole; for the status.
 
-    ``on_mat``: chips and nanoseconds, the longest first. ``trouble``: the disk's refusal, or "".
-    ``progress_ns``: when the loop last came round; ``in_disk_since_ns``: since when it waits for the disk, or None.
+    ``keeps``: what is heard is kept, on the disk or in memory. ``on_mat``: chips and nanoseconds, the longest
+    first. ``trouble``: what the disk refused, or "".
     """
 
     epoch: str
@@ -49,24 +50,27 @@ class Report(NamedTuple):
     chips: int
     last_read_utc_ns: int | None
     on_mat: list[tuple[str, int]]
+    keeps: bool
     trouble: str
 
 
 class Recorder:
     """Owns the journal and the gates while it runs.
 
-    ``told`` is called after each commit, with the chips first heard in it; ``alive`` once a second at most.
+    ``told`` is called after each commit, with the chips first heard in it; ``moved`` when the log goes on in
+    another file; ``alive`` once a second at most.
     """
 
     def __init__(
         self,
         *,
-        journal: Journal,
+        journal: SteadyJournal,
         lines: Lines,
         teller: Teller,
         clock: Clock,
         tells_heard: bool,
         told: Callable[[list[Heard]], None],
+        moved: Callable[[], None],
         alive: Callable[[Instant], None],
     ) -> None:
         self.journal = journal
@@ -77,6 +81,7 @@ class Recorder:
         self._clock = clock
         self._tells_heard = tells_heard
         self._told = told
+        self._moved = moved
         self._alive = alive
         self._inbox: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
         self._quality = clock.quality()
@@ -146,7 +151,7 @@ class Recorder:
 
     def close(self) -> None:
         """After :meth:`run` has ended: write how far was delivered, and close the log while a view is open."""
-        view = self.journal.view()
+        view = JournalView(self.journal.path)
         self._write(self._clock.now())
         self.journal.close()
         view.close()
@@ -170,7 +175,6 @@ class Recorder:
             stopping = self._take_in(self._wait_s())
             now = self._clock.now()
             self.progress_ns = now.mono_ns
-            self._quality = self._clock.quality()
             if self._lines.advance(now.mono_ns):
                 self.give(Ticked(now))
             if self._reads_since_snapshot >= SNAPSHOT_READS:
@@ -179,6 +183,7 @@ class Recorder:
                 self._commit(now)
             if now.mono_ns >= self._report_due_ns:
                 self._report_due_ns = now.mono_ns + REPORT_NS
+                self._quality = self._clock.quality()
                 self.report = self._make_report(now)
                 self._alive(now)
 
@@ -224,7 +229,7 @@ class Recorder:
     def _is_time_to_commit(self, now_ns: int) -> bool:
         if self._must_commit:
             return True
-        if self.journal.has_unwritten or self.journal.has_cursor_to_write:
+        if self.journal.has_unwritten or self.journal.has_cursor_to_write or not self.journal.is_durable:
             if self._first_unwritten_ns is None:
                 self._first_unwritten_ns = now_ns
             wait_ns = COMPANY_NS if self.journal.has_unwritten else CURSOR_NS
@@ -235,7 +240,7 @@ class Recorder:
         self.in_disk_since_ns = now.mono_ns
         try:
             self._write(now)
-        except (DiskRefused, JournalDamaged) as error:
+        except JournalError as error:
             self._trouble = str(error)
             self._report_due_ns = 0
             return
@@ -248,7 +253,14 @@ class Recorder:
         self._told(heard)
 
     def _write(self, now: Instant) -> None:
-        self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns)
+        has_moved = self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)
+        if has_moved:
+            # The gates' state goes along: should the next run begin there, it goes on from it.
+            self._coverages = self.journal.count_of("coverage")
+            self.say(self._teller.notice("journal", has_moved, now, self._quality), now)
+            self.save_gate()
+            self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)
+            self._moved()
 
     def _make_report(self, now: Instant) -> Report:
         counts = [gate.counts for gate in self._lines.gates.values()]
@@ -263,5 +275,6 @@ class Recorder:
             chips=sum(gate.chips_heard() for gate in self._lines.gates.values()),
             last_read_utc_ns=self._last_read_utc_ns,
             on_mat=sorted(on_mat, key=lambda chip_and_age: -chip_and_age[1]),
-            trouble=self._trouble,
+            keeps=not self._trouble,
+            trouble=self._trouble or self.journal.trouble,
         )

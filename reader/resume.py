@@ -6,16 +6,17 @@ begun (WIRE.md of the design, "epoch"); what it owed is told first, what it had 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from reader.clock import Clock
-from reader.errors import JournalDamaged
+from reader.errors import DiskRefused, JournalDamaged
 from reader.journal import Journal
 from reader.journal.aside import set_aside, take_in_all
+from reader.journal.steady import SteadyJournal, take_in_left_over
 from reader.lines import Lines, LinesSettings, LinesState
 from reader.model import Began, Heard, Identity, Instant, Role
 from reader.recorder import Recorder
@@ -153,10 +154,12 @@ def resume(
     clock: Clock,
     alive: Alive,
     told: Callable[[list[Heard]], None],
+    moved: Callable[[], None],
+    memory: Sequence[Path],
 ) -> Resumed:
-    """Open the journal and go on where the last run was. JournalInUse, DiskRefused."""
+    """Open the journal and go on where the last run was; without a disk, in ``memory``. JournalInUse."""
 
-    def recorder_of(journal: Journal, lines: Lines, identity: Identity) -> Recorder:
+    def recorder_of(journal: SteadyJournal, lines: Lines, identity: Identity) -> Recorder:
         return Recorder(
             journal=journal,
             lines=lines,
@@ -164,19 +167,29 @@ def resume(
             clock=clock,
             tells_heard=tells_heard,
             told=told,
+            moved=moved,
             alive=lambda at: alive.write(clock.boot, at),
         )
 
     def end(journal: Journal, lines: Lines) -> None:
-        recorder_of(journal, lines, journal.identity).finish()
+        recorder_of(SteadyJournal(path, journal.identity, journal, memory), lines, journal.identity).finish()
 
-    journal, says = open_journal(path, identity, end)
+    try:
+        journal, says = open_journal(path, identity, end)
+        if left_over := take_in_left_over(journal, memory):
+            says.append(left_over)
+    except DiskRefused as error:
+        says = [f"timing goes on without a disk: {error}"]
+        in_memory = SteadyJournal(path, identity, None, memory, str(error))
+        recorder = recorder_of(in_memory, Lines(settings, in_memory.epoch), identity)
+        recorder.begin(began(None, clock, None), set(), False, says)
+        return Resumed(recorder, says)
     old_lines, last = restore_lines(journal)
     began_now = began(last, clock, alive.read(clock.boot))
     was_hearing = set(old_lines.hearing)
     lines, ending = carry_over(old_lines, settings)
     if ending is not None:
         end(journal, ending)
-    recorder = recorder_of(journal, lines, identity)
+    recorder = recorder_of(SteadyJournal(path, identity, journal, memory), lines, identity)
     recorder.begin(began_now, was_hearing, last is not None, says)
     return Resumed(recorder, says)

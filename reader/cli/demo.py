@@ -11,14 +11,11 @@ reader is a thread here, which knows what was played. All files lie in one folde
 from __future__ import annotations
 
 import json
-import math
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,32 +23,24 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple, Self
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
+from reader.cli.demo_stage import MAT, VERSION, Stage
 from reader.cli.simulate import FAMILIES, Family
-from reader.cli.watch import POLL_S, ROWS_BESIDE_TABLES, view
 from reader.clock import SystemClock
-from reader.config import MqttSettings
 from reader.errors import TimingMatError, UsageError
-from reader.model import NS_PER_S, Split
-from reader.racecontrol.subscriber import Board, Received, Subscriber
 from reader.simulator.ipico import IpicoReader
 from reader.simulator.line import PseudoTerminal
 from reader.simulator.play import Reader, play
 from reader.simulator.race import Crossing, made_race
 from reader.simulator.signal import Told
 from reader.simulator.thingmagic import ThingMagicReader
-from reader.uplink.wire import Sequenced
 
-MAT = ("demo", "finish", "mat")  # event, point, mat
 BAUD = 115_200
 RUNNERS_PER_S = 2.0
-DAY_S = 8 * 3600.0  # a race without --duration
+RACE_S = 8 * 3600.0  # a race without --duration
 READY_LIMIT_S = 30.0
 SETTLE_LIMIT_S = 20.0
-STOP_LIMIT_S = 15.0  # for a process to end when asked
-LAST_WORDS_LINES = 12
+SLOWEST_S = 0.1  # for one crossing's reads on a line that is full of others'
 
 
 def demo(
@@ -82,7 +71,7 @@ def demo(
         broker_port = _free_port(port or 0)
         line = closing.enter_context(PseudoTerminal())
         print(f"{protocol} reader on {line.address}, broker on 127.0.0.1, port {broker_port}", flush=True)
-        stage = _Stage(closing, folder, broker_port)
+        stage = Stage(closing, folder, broker_port)
         stage.start("broker", "reader.cli.demo_broker", f"{broker_port}")
         mat_toml = folder / "mat.toml"
         mat_toml.write_text(_mat_toml(folder, line.address, protocol, broker_port), encoding="utf-8")
@@ -90,17 +79,20 @@ def demo(
         if not stage.show_until(lambda: stage.is_online or told_to_stop.is_set(), READY_LIMIT_S):
             raise TimingMatError(f"the daemon was not online within {READY_LIMIT_S:g} s. {stage.last_words()}")
 
-        seconds = duration or DAY_S
+        seconds = duration or RACE_S
         crossings = runners or round(seconds * RUNNERS_PER_S)
         with _Race(protocol, line, crossings, seconds, seed) as race:
-            stage.show_until(lambda: race.is_over or told_to_stop.is_set())
+            limit_s = seconds + crossings * SLOWEST_S + READY_LIMIT_S
+            if not stage.show_until(lambda: race.is_over or told_to_stop.is_set(), limit_s):
+                says = f"only {len(race.played)} of {crossings} crossings were played within {limit_s:g} s"
+                raise TimingMatError(f"{says}. {stage.last_words()}")
             if told_to_stop.is_set():
                 race.stop()
-            stage.show_until(lambda: stage.is_settled(race.played), SETTLE_LIMIT_S)
+            stage.show_until(lambda: _is_settled(race.played, stage), SETTLE_LIMIT_S)
             stage.stop("daemon")
             # What the daemon still had to say comes before its goodbye.
             stage.show_until(lambda: not stage.is_online, SETTLE_LIMIT_S)
-        count = stage.count(race.played)
+        count = count_from_chips(race.played, stage.chips_told)
     print(count)
     if count.lost or count.doubled:
         raise typer.Exit(1)
@@ -123,6 +115,11 @@ def count_from_chips(played: Iterable[str], told: Iterable[str]) -> Count:
     crossings, passings = Counter(played), Counter(told)
     lost, doubled = crossings - passings, passings - crossings
     return Count(crossings.total(), passings.total(), lost.total(), doubled.total())
+
+
+def _is_settled(played: list[str], stage: Stage) -> bool:
+    """Every crossing has its split, and nothing that was heard still waits for one."""
+    return not stage.has_unsettled and not count_from_chips(played, stage.chips_told).lost
 
 
 class _Race:
@@ -161,83 +158,12 @@ class _Race:
 
     def _play(self, race: Iterable[Crossing], reader: Reader, line: PseudoTerminal, seed: int) -> None:
         try:
-            play(race, reader, line, seed=seed, waits=True, linger_s=DAY_S, stop=self._ended, tell=self._note)
+            play(race, reader, line, seed=seed, waits=True, linger_s=RACE_S, stop=self._ended, tell=self._note)
         except Exception as error:
             self._fault = error
 
     def _note(self, told: Told) -> None:
         self.played.append(told.crossing.chip)
-
-
-class _Part(NamedTuple):
-    process: subprocess.Popen[bytes]
-    log: Path
-
-
-class _Stage:
-    """The processes, what is heard from them over the broker, and the screen."""
-
-    def __init__(self, closing: ExitStack, folder: Path, port: int) -> None:
-        self._closing, self._folder = closing, folder
-        self._clock = SystemClock()
-        self._parts: dict[str, _Part] = {}
-        self._board = Board()
-        settings = MqttSettings(port=port, version="3.1.1")
-        self._subscriber = Subscriber(settings, self._clock, MAT[0])
-        closing.callback(self._subscriber.close)
-        self._show = closing.enter_context(_screen(self._board))
-
-    def start(self, name: str, module: str, *arguments: str) -> None:
-        """Run a module of ours as a process, to be stopped at the end."""
-        log = self._folder / f"{name}.log"
-        # A session of its own: Ctrl-C is for this command, which stops the others in order. -P: the working
-        # directory may hold a `reader` of its own.
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
-                [sys.executable, "-P", "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._closing.callback(_stop, process)
-        self._parts[name] = _Part(process, log)
-
-    def stop(self, name: str) -> None:
-        """End one of them ahead of the others."""
-        _stop(self._parts.pop(name).process)
-
-    @property
-    def is_online(self) -> bool:
-        """The mat has said that it is there, which also shows that this command is subscribed."""
-        link = self._board.links.get(MAT)
-        return link is not None and link.link == "online"
-
-    def is_settled(self, played: list[str]) -> bool:
-        """Every crossing has its split, and nothing that was heard still waits for one."""
-        return not self.count(played).lost and all(told.split is not None for told in self._board.told.values())
-
-    def count(self, played: list[str]) -> Count:
-        """How it stands."""
-        return count_from_chips(played, [told.split.chip for told in self._board.told.values() if told.split])
-
-    def show_until(self, is_over: Callable[[], bool], limit_s: float = math.inf) -> bool:
-        """Receive and show until then; False where that did not come in time. TimingMatError if a part has died."""
-        end_ns = self._clock.mono_ns() + limit_s * NS_PER_S
-        while not is_over():
-            if self._clock.mono_ns() > end_ns:
-                return False
-            for name, part in self._parts.items():
-                if part.process.poll() is not None:
-                    raise TimingMatError(f"the {name} has ended by itself. {self.last_words(name)}")
-            new = [received for received in self._subscriber.poll(POLL_S) if self._board.add(received)]
-            self._show(new, self._subscriber.trouble)
-        return True
-
-    def last_words(self, name: str = "daemon") -> str:
-        """The end of what a part has written, for people."""
-        lines = self._parts[name].log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n  ".join([f"The {name} wrote last:", *(lines[-LAST_WORDS_LINES:] or ["nothing"])])
 
 
 def _mat_toml(folder: Path, line: str, protocol: Family, port: int) -> str:
@@ -255,28 +181,10 @@ def _mat_toml(folder: Path, line: str, protocol: Family, port: int) -> str:
         path = {json.dumps(str(folder / "journal.db"))}
         [mqtt]
         port = {port}
-        version = "3.1.1"
+        version = "{VERSION}"
         [box]
         control = {json.dumps(str(folder / "control.sock"))}
     """
-
-
-@contextmanager
-def _screen(board: Board) -> Iterator[Callable[[list[Received], str], None]]:
-    """What shows the new messages and the trouble: a live table, or in a pipe a line for each passing."""
-    console = Console()
-    if not console.is_terminal:
-        yield lambda new, _trouble: _print_passings(new)
-        return
-    with Live(console=console, auto_refresh=False) as live:
-        yield lambda _new, trouble: live.update(view(board, trouble, console.height - ROWS_BESIDE_TABLES), refresh=True)
-
-
-def _print_passings(new: list[Received]) -> None:
-    for received in new:
-        match received.message:
-            case Sequenced(body=Split(rev=1) as split):
-                print(f"{split.time}  {split.chip}  {split.reads} reads", flush=True)
 
 
 @contextmanager
@@ -290,15 +198,6 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _free_port(asked: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reader.errors import JournalError
-from reader.journal.schema import connect_aside
+from reader.journal.schema import connect_aside, translate
 from reader.journal.writer import Journal, OldEpoch
 from reader.model import Identity
 
@@ -57,6 +57,21 @@ def take_in_all(journal: Journal) -> list[TakenIn]:
         foreign = sum(len(old.rows) for old in epochs if old.identity.box != journal.identity.box)
         taken.append(TakenIn(path.name, journal.take_in(path.name, own), foreign, trouble))
     return taken
+
+
+def everything_in(path: Path) -> tuple[list[OldEpoch], list[tuple[object, ...]]]:
+    """All epochs with all their entries, delivered or not, and the rows of ``reads`` without their number."""
+    try:
+        connection = connect_aside(path)
+        epochs = [
+            OldEpoch(epoch, Identity(event, point, mat, box), delivered_seq, _entries(connection, n, 0)[0])
+            for n, epoch, event, point, mat, box, delivered_seq in connection.execute("SELECT * FROM epoch").fetchall()
+        ]
+        inputs = connection.execute("SELECT boot, synced, utc_ns, inputs FROM reads ORDER BY n").fetchall()
+        connection.close()
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    return epochs, inputs
 
 
 def _undelivered(path: Path) -> tuple[list[OldEpoch], str]:

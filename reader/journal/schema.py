@@ -18,7 +18,7 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from reader.errors import DiskRefused, JournalDamaged, JournalError
+from reader.errors import DiskFull, DiskRefused, JournalDamaged, JournalError
 
 VERSION = 1
 
@@ -85,7 +85,6 @@ def connect_aside(path: Path) -> sqlite3.Connection:
 
 DISK_ERRORS = {
     sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
@@ -96,6 +95,8 @@ DISK_ERRORS = {
 def translate(error: sqlite3.Error, path: Path) -> JournalError:
     """SQLite's error as the leaf that has its remedy."""
     code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
+        return DiskFull(f"{path}: the disk is full; free some")
     if code is not None and code & 0xFF in DISK_ERRORS:
         return DiskRefused(f"{path}: the disk refused it ({error}); look at its free space, its mount and its health")
     return JournalDamaged(f"{path}: not a journal that can be read ({error}); it is set aside and a fresh one begun")

@@ -169,14 +169,25 @@ class Journal:
             if self._delivered.get(epoch) == seq:
                 del self._delivered[epoch]
 
+    def take_back(self) -> tuple[list[tuple[int, int, str, int, int, bytes]], list[Input]]:
+        """What a commit could not write, to go on elsewhere; here it never was."""
+        entries, inputs = self._entries, self._inputs
+        self._entries, self._inputs, self._gate = [], [], None
+        self.last_seq -= len(entries)
+        return entries, inputs
+
+    def forget_oldest_inputs(self) -> None:
+        """Let half of the raw reads go, the older half."""
+        self._execute("DELETE FROM reads WHERE n <= (SELECT (min(n) + max(n)) / 2 FROM reads)")
+
     # ---- files set aside ---------------------------------------------------------------------------
 
     def has_taken(self, file: str) -> bool:
         """Whether the file of that name has been taken in."""
         return self._execute("SELECT 1 FROM taken WHERE file = ?", (file,)).fetchone() is not None
 
-    def take_in(self, file: str, old: list[OldEpoch]) -> int:
-        """Copy epochs of a file set aside, in one commit; how many entries.
+    def take_in(self, file: str, old: list[OldEpoch], inputs: list[tuple[object, ...]] = []) -> int:  # noqa: B006 - read
+        """Copy epochs of another file, in one commit; how many entries. ``inputs``: rows of ``reads``, but ``n``.
 
         They are told on their own topics; the current epoch stays the last one.
         """
@@ -195,12 +206,15 @@ class Journal:
                     "INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?, ?, ?)", ((known[0], *row) for row in rows)
                 )
                 count += len(rows)
+            if inputs:
+                self._connection.executemany("INSERT INTO reads VALUES (NULL, ?, ?, ?, ?)", inputs)
             self._connection.execute("INSERT INTO taken VALUES (?)", (file,))
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise translate(error, self.path) from error
+        self.reads_n += len(inputs)
         return count
 
     def count_of(self, type_: str) -> int:

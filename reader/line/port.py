@@ -19,7 +19,7 @@ from reader.clock import Clock
 from reader.errors import PortGone, PortMissing, PortRefused
 from reader.model import Chunk
 
-READ_BYTES = 65_536
+READ_BYTES = 4096  # what the kernel keeps of a line; a larger buffer costs more than it brings
 # In this order: names that survive a replug first.
 CANDIDATES = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
 PTY_MAJORS = range(136, 144)  # Documentation/admin-guide/devices.txt: UNIX98 pseudo-terminal slaves

@@ -35,7 +35,8 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=settings.ca_file)
         context.sslsocket_class = _ClosedByFailure
         if settings.cert_file is not None:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            # Without a password a locked key would ask for one on the terminal, and wait.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
     except OSError as error:
         names = ", ".join(str(name) for name in (settings.ca_file, settings.cert_file, settings.key_file) if name)
         raise BrokerRefused(f"[mqtt] certificates ({names}): {words(error)}") from error

@@ -7,8 +7,8 @@ nothing is ever sent again behind the caller's back: what is undelivered, the jo
 
 What paho does not do, and is done here: the CONNACK's Receive Maximum is kept (mosquitto grants 20), a
 PUBACK with a failure code is no acknowledgement, TCP_NODELAY, the return codes of ``publish``, a limit on
-silence after CONNECT and on missing acknowledgements, the fall from MQTT 5 to 3.1.1. Longer than other
-modules, because whatever touches paho stands here.
+silence after CONNECT and on missing acknowledgements, the fall from MQTT 5 to 3.1.1. Over 300 lines
+because whatever touches paho stands here.
 """
 
 from __future__ import annotations

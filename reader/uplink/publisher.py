@@ -198,9 +198,8 @@ class Uplink:
         self._look_for_entries(now_ns)
         while connection.room > 0 and (next_one := self._backlogs.take(now_ns)) is not None:
             entry, sent = next_one
-            identity = sent.backlog.identity
-            topic = wire.topic(identity, entry.type, self._settings.prefix)
-            connection.publish(Outgoing(topic, wire.payload(identity, entry)), sent)
+            topic = wire.topic(sent.backlog.identity, entry.type, self._settings.prefix)
+            connection.publish(Outgoing(topic, wire.payload(sent.backlog.identity, entry)), sent)
         if now_ns >= self._tell_due_ns:
             self._tell(now_ns)
 
@@ -265,11 +264,8 @@ class Uplink:
                 connection.turn(0.05)
             self._note_answers(connection, self._clock.mono_ns())
         finally:
-            self._is_connected = False
             self._tell_lost("stopped")
             connection.close(GOODBYE_S)
-
-    # ---- state ----------------------------------------------------------------------------------------------
 
     def _tell(self, now_ns: int) -> None:
         """The state anew: soon again while there is a backlog, else once a second."""
@@ -285,8 +281,7 @@ class Uplink:
         elif self._refused_word:
             word, says = "fail", self._refused_word
         self.state = self._facts()._replace(connected=True, word=word, says=says)
-        waiting = any(backlog.undelivered for backlog in self._backlogs.ours)
-        self._tell_due_ns = now_ns + (TELL_EVERY_NS if waiting else NS_PER_S)
+        self._tell_due_ns = now_ns + (TELL_EVERY_NS if any(self.state.backlog.values()) else NS_PER_S)
 
     def _tell_lost(self, says: str) -> None:
         self.state = self._facts()._replace(connected=False, word="fail", says=says)
