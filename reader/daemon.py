@@ -123,7 +123,6 @@ class Daemon:
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._line_use = {link.settings.name: LineUse() for link in self._links}
-        self._status = self._look()
 
     def start(self) -> None:
         """Start the threads: recording first, telling last."""
@@ -142,8 +141,7 @@ class Daemon:
     def watch(self, stopping: threading.Event) -> None:
         """Look after the threads and say how it stands, until told to stop."""
         while not stopping.wait(LOOP_S):
-            self._status = self._look()
-            self._teller.tell(self._status, self._clock.mono_ns())
+            self._teller.tell(self._look(), self._clock.mono_ns())
             if not self._is_stuck():
                 self._notifier.watchdog()
 
@@ -245,7 +243,7 @@ class Daemon:
             case "ping":
                 return {"box": self._identity.box, "time": rfc3339_from_utc_ns(self._clock.now().utc_ns)}
             case "status":
-                return {"status": self._status}
+                return {"status": self._look()}
         raise UsageError(f"do: found {command['do']!r}, expected one of: ping, status")
 
 

@@ -1,0 +1,484 @@
+"""The gate by hand-made crossings, a sentence of the design's "A passing" after the other. Seconds on the mat's clock."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import msgspec
+import pytest
+
+from reader.gate import Gate
+from reader.model import ChipRead, Instant, Pick, Reads, Use
+from reader.passing import Opened, Rules, Told
+
+S = 1_000_000_000
+MS = 1_000_000
+UTC_OFFSET_NS = 1_700_000_000 * S
+
+
+class Mat:
+    """One gate, spoken to in seconds. ``linger_s`` is 8, ``quiet_s`` 0.85 and ``dead_time_s`` 20 if not said."""
+
+    def __init__(
+        self, pick: Pick = "best", *, use: Use = "finish", quiet_s: float = 0.85, by_reader: bool = False
+    ) -> None:
+        ids = count(1)
+        time_from = "reader" if by_reader else "host"
+        self.rules = Rules(pick, use, ns(quiet_s), 20 * S, 8 * S, time_from)  # type: ignore[arg-type]  # one of two
+        self.gate = Gate("main", self.rules, lambda: f"e-{next(ids)}")
+        self.everything: list[Opened | Told] = []
+
+    def hear(
+        self, *at_s: float, dbm: int | None = None, chip: str = "A1", came_s: float | None = None, antenna: int = 1
+    ) -> None:
+        """Reads at these times, each when it was heard or all at ``came_s``."""
+        for t_s in at_s:
+            t, host_ns = ns(t_s), ns(t_s if came_s is None else came_s)
+            read = ChipRead(chip, antenna, dbm, None, None, 0)
+            self.gate.hear(Reads("north", Instant(t + UTC_OFFSET_NS, t), 0, [read]), host_ns)
+
+    def hear_by_reader(self, reader_s: float, host_s: float, chip: str = "A1", reader: str = "north") -> None:
+        """One read with the reader's own time (seconds of its UTC), when the host has that time."""
+        read = ChipRead(chip, 1, None, ns(reader_s), None, 0)
+        self.gate.hear(Reads(reader, Instant(ns(host_s) + UTC_OFFSET_NS, ns(host_s)), 0, [read]), ns(host_s))
+
+    def until(self, at_s: float) -> None:
+        self.gate.advance(ns(at_s))
+
+    def told(self) -> list[Told]:
+        """What was told since the last time."""
+        taken = self.gate.take()
+        self.everything += taken
+        return [one for one in taken if isinstance(one, Told)]
+
+    def times(self) -> list[tuple[int, str | None, float]]:
+        """The same, as revision, reason and the split's time in seconds."""
+        return [(one.rev, one.revised_for, seconds(one.utc_ns)) for one in self.told()]
+
+
+def ns(value_s: float) -> int:
+    return round(value_s * 1_000) * MS
+
+
+def seconds(utc_ns: int) -> float:
+    return round((utc_ns - UTC_OFFSET_NS) / S, 3)
+
+
+def steps(begin_s: float, end_s: float, every_s: float = 0.1) -> list[float]:
+    return [begin_s + every_s * place for place in range(round((end_s - begin_s) / every_s) + 1)]
+
+
+def walk_by(mat: Mat, at_s: float) -> None:
+    """Nine reads, the strongest in the middle."""
+    for place, dbm in enumerate([-70, -66, -62, -58, -55, -58, -62, -66, -70]):
+        mat.hear(at_s + (place - 4) * 0.1, dbm=dbm)
+
+
+# ---- one passing -------------------------------------------------------------------------------------------
+
+
+def test_one_walk_by_is_told_once_with_the_time_of_the_peak() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.until(160)
+    [told] = mat.told()
+    assert (told.rev, told.revised_for, told.nth, told.reads, told.rssi_dbm) == (1, None, 1, 9, -55)
+    assert seconds(told.utc_ns) == seconds(told.best_ns) == 100
+    assert (seconds(told.first_ns), seconds(told.last_ns)) == (99.6, 100.4)
+    assert (told.lingering, told.left, told.loiter, told.after_restart) == (False, False, False, False)
+    assert told.mono_ns == 100 * S
+
+
+def test_it_is_heard_at_once_and_told_when_no_stronger_read_came_for_quiet_s() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    [heard] = mat.gate.take()
+    assert isinstance(heard, Opened)
+    assert (heard.passing, heard.chip, seconds(heard.utc_ns)) == ("e-1", "A1", 99.6)
+    assert mat.gate.next_due_host_ns(ns(100.4)) == ns(100.85)
+    mat.until(100.849)
+    assert mat.told() == []
+    mat.until(100.85)
+    assert mat.times() == [(1, None, 100)]
+
+
+def test_it_is_told_though_the_chip_stays() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(*steps(100.5, 103), dbm=-72)
+    assert mat.times() == [(1, None, 100)]
+
+
+@pytest.mark.parametrize(("pick", "time_s"), [("first", 100.0), ("best", 100.3), ("last", 100.6)])
+def test_without_signal_strengths_best_is_the_middle(pick: Pick, time_s: float) -> None:
+    mat = Mat(pick)
+    mat.hear(100, 100.1, 100.6)
+    mat.until(101.46)
+    last = mat.told()[-1]
+    assert last.rev == 1
+    assert seconds(last.utc_ns) == time_s
+    if pick != "first":
+        assert (seconds(last.first_ns), seconds(last.best_ns), seconds(last.last_ns)) == (100, 100.3, 100.6)
+
+
+@pytest.mark.parametrize("pick", ["best", "last"])
+def test_without_signal_strengths_or_by_last_it_is_told_when_unheard_for_quiet_s(pick: Pick) -> None:
+    mat = Mat(pick)
+    mat.hear(*steps(100, 104, 0.8))
+    mat.until(104.849)
+    assert mat.told() == []
+    mat.until(104.85)
+    assert len(mat.told()) == 1
+
+
+def test_exactly_quiet_s_is_quiet() -> None:
+    mat = Mat("last")
+    mat.hear(100)
+    mat.hear(100.85)
+    mat.until(110)
+    assert mat.times() == [(1, None, 100), (2, "heard_again", 100.85)]
+
+
+def test_by_first_it_is_told_at_once_and_closed_at_absence() -> None:
+    mat = Mat("first")
+    mat.hear(100)
+    assert mat.times() == [(1, None, 100)]
+    mat.hear(*steps(100.1, 101))
+    mat.until(121)
+    [left] = mat.told()
+    assert (left.rev, left.revised_for, left.left, seconds(left.utc_ns)) == (2, "left", True, 100)
+    assert (seconds(left.best_ns), seconds(left.last_ns), left.reads) == (100.5, 101, 11)
+
+
+# ---- a chip that stays -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pick", "expected"),
+    [
+        ("first", [(1, None, 100), (2, "still_here", 100), (3, "left", 100)]),
+        ("best", [(1, None, 100), (2, "still_here", 100), (3, "left", 100)]),
+        ("last", [(1, None, 108), (2, "still_here", 108), (3, "heard_again", 130), (4, "left", 130)]),
+    ],
+)
+def test_a_chip_that_stays_half_a_minute_is_one_passing(pick: Pick, expected: list[object]) -> None:
+    mat = Mat(pick)
+    mat.hear(*steps(100, 130), dbm=-60)
+    mat.until(149.999)
+    before = mat.times()
+    mat.until(150)
+    after = mat.told()
+    times = before + [(one.rev, one.revised_for, seconds(one.utc_ns)) for one in after]
+    # By best the mean of the first 0.75 s around the first of equally strong reads.
+    assert [(rev, why, int(time_s)) for rev, why, time_s in times] == expected
+    assert [one.left for one in after] == [True]
+    assert after[0].lingering
+    assert {one.passing for one in mat.everything if isinstance(one, Told)} == {"e-1"}
+
+
+def test_a_passing_not_yet_told_is_told_when_it_has_lingered() -> None:
+    mat = Mat("last", quiet_s=3)
+    mat.hear(*steps(100, 107.9))
+    mat.until(107.999)
+    assert mat.told() == []
+    mat.until(108)
+    assert mat.times() == [(1, None, 107.9)]
+
+
+def test_the_moment_of_lingering_follows_an_earlier_first_read() -> None:
+    """A late read puts it forward to a time before the deadline that was known."""
+    mat = Mat("last", quiet_s=3)
+    mat.hear(*steps(100, 103))
+    mat.hear(97.2, came_s=103.1)
+    mat.hear(*steps(103.2, 105.1))
+    mat.hear(105.5)
+    assert [(told.rev, told.revised_for, seconds(told.utc_ns), told.lingering) for told in mat.told()] == [
+        (1, None, 105.1, False),
+        (2, "still_here", 105.1, True),
+    ]
+
+
+def test_after_the_moment_of_lingering_no_stronger_read_changes_the_time() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(108, 108.1, dbm=-30)
+    mat.until(130)
+    first, still_here, left = mat.told()
+    assert [seconds(told.utc_ns) for told in (first, still_here, left)] == [100, 100, 100]
+    assert (still_here.rssi_dbm, still_here.reads, seconds(still_here.last_ns)) == (-30, 10, 108)
+    assert (left.rssi_dbm, left.reads, seconds(left.last_ns)) == (-30, 11, 108.1)
+
+
+def test_late_reads_from_before_the_moment_of_lingering_still_change_the_time() -> None:
+    mat = Mat()
+    mat.hear(100, 100.1, dbm=-60)
+    mat.hear(109, dbm=-60)
+    mat.hear(104, 104.1, dbm=-50, came_s=109.5)
+    mat.until(112)
+    assert mat.times() == [(1, None, 100.05), (2, "still_here", 100.05), (3, "late_reads", 104.05)]
+
+
+def test_late_reads_from_after_it_change_nothing() -> None:
+    mat = Mat()
+    mat.hear(100, 100.1, dbm=-60)
+    mat.hear(111, dbm=-60)
+    mat.hear(109, 109.1, dbm=-40, came_s=112)
+    mat.until(140)
+    assert mat.times() == [(1, None, 100.05), (2, "still_here", 100.05), (3, "left", 100.05)]
+
+
+# ---- told again --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dbm", "is_told_again"), [(-50, False), (-49, True)])
+def test_a_read_six_decibels_stronger_is_told_when_it_has_held(dbm: int, is_told_again: bool) -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(103, 103.1, dbm=dbm)
+    mat.until(103.849)
+    assert mat.times() == [(1, None, 100)]
+    mat.until(103.95)
+    assert mat.times() == ([(2, "stronger", 103.05)] if is_told_again else [])
+
+
+def test_one_wild_read_without_company_moves_nothing_and_hides_nothing() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(102, dbm=-20)
+    mat.until(104)
+    assert mat.times() == [(1, None, 100)]
+    mat.hear(105, 105.1, dbm=-45)
+    mat.until(106)
+    assert mat.times() == [(2, "stronger", 105.05)]
+
+
+def test_late_reads_before_the_telling_belong_to_it() -> None:
+    mat = Mat()
+    mat.hear(100, 100.1, dbm=-60)
+    mat.hear(99, 99.1, dbm=-50, came_s=100.3)
+    mat.until(101.15)
+    assert mat.times() == [(1, None, 99.05)]
+
+
+@pytest.mark.parametrize(("pick", "was_s", "is_s"), [("first", 100, 95), ("best", 100.05, 95.05)])
+def test_late_reads_after_the_telling_are_told_when_they_have_held(pick: Pick, was_s: float, is_s: float) -> None:
+    mat = Mat(pick)
+    mat.hear(100, 100.1, dbm=-60)
+    mat.until(101)
+    mat.hear(95, 95.1, dbm=-50, came_s=101.1)
+    mat.until(101.949)
+    assert mat.times() == [(1, None, was_s)]
+    mat.until(101.95)
+    assert mat.times() == [(2, "late_reads", is_s)]
+
+
+def test_by_last_a_late_read_after_the_last_one_is_told() -> None:
+    mat = Mat("last")
+    mat.hear(100)
+    mat.until(102)
+    mat.hear(100.5, came_s=102)
+    mat.until(103)
+    assert mat.times() == [(1, None, 100), (2, "late_reads", 100.5)]
+
+
+def test_a_change_under_a_millisecond_is_not_told() -> None:
+    mat = Mat("first")
+    mat.hear(100)
+    read = ChipRead("A1", 1, None, None, None, 0)
+    for early_ns in (MS - 1, MS):
+        t = 100 * S - early_ns
+        mat.gate.hear(Reads("north", Instant(t + UTC_OFFSET_NS, t), 0, [read]), 101 * S)
+        mat.until(103)
+        assert len(mat.told()) == (1 if early_ns < MS else 1)
+    assert [one.rev for one in mat.everything if isinstance(one, Told)] == [1, 2]
+
+
+def test_a_change_still_owed_at_absence_goes_out_with_the_closing() -> None:
+    mat = Mat()
+    mat.hear(100, 100.1, dbm=-60)
+    mat.until(101)
+    mat.hear(99, 99.1, dbm=-50, came_s=119.9)
+    mat.until(120.099)
+    assert mat.times() == [(1, None, 100.05)]
+    mat.until(120.1)
+    assert mat.times() == [(2, "left", 99.05)]
+    mat.until(200)
+    assert mat.told() == []
+
+
+# ---- two passings ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("again_s", "passings"), [(119.999, 1), (120, 2)])
+def test_exactly_the_dead_time_is_absence(again_s: float, passings: int) -> None:
+    mat = Mat()
+    mat.hear(100, dbm=-60)
+    mat.hear(again_s, dbm=-60)
+    mat.until(200)
+    assert len({told.passing for told in mat.told()}) == passings
+
+
+@pytest.mark.parametrize(("late_s", "joins"), [(112, "e-1"), (118, "e-2")])
+def test_a_late_read_between_two_passings_joins_the_nearer(late_s: float, joins: str) -> None:
+    mat = Mat("first")
+    mat.hear(100, 130)
+    mat.told()
+    mat.hear(late_s, came_s=131)
+    mat.until(200)
+    assert [(told.passing, told.reads) for told in mat.told() if told.left and told.reads == 2] == [(joins, 2)]
+    assert [told.nth for told in mat.everything if isinstance(told, Told) and told.rev == 1] == [1, 2]
+
+
+def test_two_chips_at_the_identical_instant_are_two_passings_with_equal_times() -> None:
+    mat = Mat()
+    at = Instant(UTC_OFFSET_NS + 100 * S, 100 * S)
+    mat.gate.hear(Reads("north", at, 0, [ChipRead(chip, 1, -60, None, None, 0) for chip in ("A1", "B2")]), 100 * S)
+    mat.until(200)
+    assert [(told.chip, seconds(told.utc_ns), told.reads) for told in mat.told()] == [("A1", 100, 1), ("B2", 100, 1)]
+
+
+def test_the_fourth_passing_within_five_minutes_is_loitering() -> None:
+    for use, expected in (("finish", [False, False, False, True, False]), ("lap", [False] * 5)):
+        mat = Mat(use=use)  # type: ignore[arg-type]  # two of the five uses
+        mat.hear(100, 200, 300, 400, 701, dbm=-60)
+        mat.until(800)
+        assert [(told.nth, told.loiter) for told in mat.told()] == list(enumerate(expected, 1))
+
+
+# ---- deaf spells -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deaf_s", "again_s", "passings"),
+    [
+        (30, 149.999, 1),  # 20 s of absence need 50 s, of which 30 are taken off
+        (30, 150, 2),
+        (600, 720, 2),  # 620 s without a word, but only 60 are taken off
+        (65, 179.999, 1),
+        (65, 180, 2),
+    ],
+)
+def test_of_a_deaf_spell_sixty_seconds_are_taken_off_the_absence(deaf_s: float, again_s: float, passings: int) -> None:
+    mat = Mat()
+    mat.hear(100, dbm=-60)
+    mat.gate.cease(ns(110))
+    mat.gate.resume(ns(110 + deaf_s))
+    mat.hear(again_s, dbm=-60)
+    mat.until(1_000)
+    assert len({told.passing for told in mat.told()}) == passings
+
+
+def test_a_spell_that_still_lasts_is_taken_off_too_and_not_off_quiet_s() -> None:
+    mat = Mat("first")
+    mat.hear(100)
+    mat.gate.cease(ns(100.5))
+    mat.told()
+    mat.until(179.999)
+    assert mat.told() == []
+    mat.until(180)
+    assert mat.times() == [(2, "left", 100)]
+    quiet = Mat("last")
+    quiet.hear(100)
+    quiet.gate.cease(ns(100.5))
+    quiet.until(100.85)
+    assert quiet.times() == [(1, None, 100)]
+
+
+def test_of_each_of_two_spells_what_it_lasted_is_taken_off() -> None:
+    mat = Mat("first")
+    mat.hear(100)
+    for begin_s in (101, 111):
+        mat.gate.cease(ns(begin_s))
+        mat.gate.resume(ns(begin_s + 5))
+    mat.told()
+    mat.until(129.999)
+    assert mat.told() == []
+    mat.until(130)
+    assert len(mat.told()) == 1
+
+
+# ---- the reader's own clock --------------------------------------------------------------------------------
+
+
+def test_by_the_readers_clock_equal_times_stay_equal_however_late_they_come() -> None:
+    mat = Mat("last", by_reader=True)
+    mat.hear_by_reader(5_000, 100, "A1")
+    mat.hear_by_reader(5_000, 103, "B2")
+    mat.until(110)
+    assert [(told.chip, told.utc_ns) for told in mat.told()] == [("A1", 5_000 * S), ("B2", 5_000 * S)]
+
+
+def test_by_the_readers_clock_now_is_its_newest_time_run_on_by_the_hosts() -> None:
+    mat = Mat("last", by_reader=True)
+    mat.hear_by_reader(5_000, 100)
+    assert mat.gate.next_due_host_ns(100 * S) == ns(100.85)
+    mat.hear_by_reader(5_000.5, 100.1, "B2")
+    mat.until(100.449)
+    assert mat.told() == []
+    mat.until(100.45)
+    assert [told.chip for told in mat.told()] == ["A1"]
+
+
+def test_by_the_readers_clock_what_fell_due_before_a_read_comes_is_done_before_it() -> None:
+    """A newer reader time, delivered late, puts "now" back; what was due meanwhile does not wait for it."""
+    seldom, often = Mat("last", by_reader=True), Mat("last", by_reader=True)
+    for mat in (seldom, often):
+        mat.hear_by_reader(5_000, 100)
+        if mat is often:
+            mat.until(101)
+        mat.hear_by_reader(5_000.1, 101)
+        mat.until(130)
+    assert seldom.told() == often.told()
+
+
+def test_the_same_read_again_within_a_minute_is_a_repeat() -> None:
+    mat = Mat("last", by_reader=True)
+    mat.hear_by_reader(5_000, 100)
+    mat.hear_by_reader(5_000, 101)
+    mat.hear_by_reader(5_000, 101, reader="south")
+    mat.hear_by_reader(5_000, 160)
+    mat.until(300)
+    assert mat.gate.counts == {"reads": 4, "repeats": 2, "passings": 1}
+    [told] = mat.told()
+    assert told.reads == 2
+
+
+# ---- the end, and the beginning after it -------------------------------------------------------------------
+
+
+def test_finish_tells_what_is_owed_and_names_the_chips_that_were_on_the_mat() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(100.2, dbm=-60, chip="B2")
+    mat.until(100.9)
+    assert len(mat.told()) == 1
+    assert mat.gate.finish() == {"A1", "B2"}
+    assert [(told.chip, told.rev, seconds(told.utc_ns)) for told in mat.told()] == [("B2", 1, 100.2)]
+    mat.gate.doubt({"A1"}, 160 * S)
+    mat.hear(102, dbm=-60)
+    mat.hear(102, dbm=-60, chip="C3")
+    mat.until(130)
+    assert [(told.chip, told.nth, told.after_restart) for told in mat.told()] == [("A1", 2, True), ("C3", 1, False)]
+
+
+def test_shift_moves_the_hosts_times_and_keeps_utc() -> None:
+    mat = Mat("last")
+    mat.hear(100, 100.1)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(mat.gate.state()), type=type(mat.gate.state()))
+    other = Mat("last")
+    other.gate.restore(state)
+    other.gate.shift(-90 * S)
+    other.until(10.949)
+    assert other.told() == []
+    other.until(10.95)
+    [told] = other.told()
+    assert (told.utc_ns, told.mono_ns) == (UTC_OFFSET_NS + ns(100.1), ns(10.1))
+
+
+def test_chips_on_the_mat_are_those_heard_within_two_seconds_the_longest_first() -> None:
+    mat = Mat()
+    mat.hear(100, chip="B2")
+    mat.hear(101, 103, chip="C3")
+    mat.hear(102, chip="A1")
+    assert mat.gate.on_mat(103 * S) == [("C3", 2 * S), ("A1", 1 * S)]
+    assert mat.gate.chips_heard() == 3
