@@ -288,7 +288,7 @@ class Gate:
         self._order += 1
         self.counts["passings"] += 1
         passings = self._chips.setdefault(chip, [])
-        recent = sum(abs(t - other.first) <= LOITER_WITHIN_NS for other in passings)
+        recent = sum([abs(t - other.first) <= LOITER_WITHIN_NS for other in passings])
         doubtful_until = self._doubtful.pop(chip, None) if self._doubtful else None
         passing = Passing(
             id=self._new_id(),

@@ -29,7 +29,7 @@ SNAPSHOT_READS = 50_000  # what a restart replays at most: a quarter of a second
 RETRY_NS = NS_PER_S // 2
 REPORT_NS = NS_PER_S
 IDLE_S = 1.0
-TAKEN_AT_ONCE = 500  # inputs, before the loop looks at its deadlines and the disk again
+TAKEN_AT_ONCE = 64  # inputs, before the loop looks at its deadlines and the disk again
 
 _pack = msgspec.msgpack.Encoder().encode
 

@@ -139,11 +139,15 @@ class Line:
             os.close(self._master)
             self._master = -1
 
-    def write(self, data: bytes) -> None:
-        """All of it, as fast as the other end takes it, which must have read it all at the end."""
+    def send(self, data: bytes) -> None:
+        """All of it, as fast as the other end takes it."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._master, view) :]
+
+    def write(self, data: bytes) -> None:
+        """All of it, and the other end has read it."""
+        self.send(data)
         wait_until(lambda: self._unread() == 0, 10, "the line to be read")
 
     def read(self, wait_s: float = 0.0) -> bytes:

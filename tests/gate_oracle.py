@@ -216,7 +216,7 @@ class Oracle:
             self._tell(crossing, read.came, "still_here")
 
     def _owe(self, crossing: Crossing, why: str, read: Read) -> None:
-        # choice: what could change the time begins the wait for quiet anew, whether it does or not; the last has the say.
+        # choice: what could change the time begins the wait anew, whether it does or not; the last one names it.
         crossing.owed, crossing.owed_since = why, read.came
 
     def _set_threshold(self, crossing: Crossing) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError
-from reader.model import NS_PER_S, Heard, Split
+from reader.model import NS_PER_S, Heard, Split, Status
 from reader.uplink import wire
 from reader.uplink.broker import Broker, Connection
 
@@ -117,7 +117,7 @@ class Board:
     def __init__(self) -> None:
         self.told: dict[str, Told] = {}
         self.doubled = 0
-        self.statuses: dict[Mat, wire.Status] = {}
+        self.statuses: dict[Mat, Status] = {}
         self.links: dict[Mat, wire.Link] = {}
         self._seen: dict[str, set[int]] = {}
 
@@ -145,7 +145,7 @@ class Board:
                     self._add_split(mat, body)
             case Heard() as heard:
                 self.told.setdefault(heard.passing, Told(mat, None, heard))
-            case wire.Status() as status:
+            case Status() as status:
                 self.statuses[mat] = status
             case wire.Link() as link:
                 self.links[mat] = link

@@ -22,7 +22,7 @@ from msgspec import UNSET, UnsetType
 
 from reader.errors import BrokerError
 from reader.journal import Entry
-from reader.model import Body, Heard, Identity, Mode
+from reader.model import Body, Heard, Identity, Status
 
 VERSION = 1
 PREFIX = "timing"
@@ -71,72 +71,6 @@ class Link(msgspec.Struct, frozen=True):
     link: Literal["online", "stopped", "lost"]
     box: str
     connection: str
-
-
-class Part(msgspec.Struct, frozen=True):
-    """How one part of the box is."""
-
-    word: Literal["ok", "warn", "fail", "unknown"]
-    says: str
-
-
-class Antenna(msgspec.Struct, frozen=True):
-    """What one antenna hears."""
-
-    reader: str
-    antenna: int
-    state: str
-    reads_60s: int
-    chips_60s: int
-    best_dbm: int | None
-
-
-class OnMat(msgspec.Struct, frozen=True):
-    """Chips that stay on the mat: how many, and the longest as (chip, seconds)."""
-
-    count: int
-    longest: list[tuple[str, float]]
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """Since the daemon began; ``rejected`` by reason."""
-
-    reads: int
-    splits: int
-    chips: int
-    rejected: dict[str, int]
-
-
-class Teardown(msgspec.Struct, frozen=True):
-    """Whether the mat may be rolled up, and why (not)."""
-
-    verdict: Literal["HOLD", "CLEAR"]
-    reasons: list[str]
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole box; ``line_use_pct`` is by reader."""
-
-    time: str
-    every_s: int
-    box: str
-    label: str | None
-    mode: Mode
-    recording: bool
-    parts: dict[str, Part]
-    antennas: list[Antenna]
-    on_mat: OnMat
-    counts: Counts
-    last_read: str | None
-    epoch: str
-    last_seq: int
-    delivered_seq: int
-    acks: dict[str, int]
-    backlog: int
-    line_use_pct: dict[str, float]
-    version: str
-    uptime_s: int
-    teardown: Teardown
 
 
 # ---- receiving ------------------------------------------------------------------------------------------

@@ -50,13 +50,16 @@ SIGNALS_DBM = [-60, -61, -59, -66, -54, -65, -70, -71, -50, -44, -75, -48, None]
 def steps_from_numbers(numbers: list[int], *, words: list[str], late_ms: list[int]) -> list[Step]:
     """Each step out of one number: hypothesis draws one far faster than ten, and shrinks it as well."""
 
+    left = 0
+
     def take(choices: Sequence[T]) -> T:
-        nonlocal number
-        number, place = divmod(number, len(choices))
+        nonlocal left
+        left, place = divmod(left, len(choices))
         return choices[place]
 
     now, steps = BEGIN_NS, []
-    for number in numbers:  # noqa: B020, PLW2901 - take() eats it up
+    for number in numbers:
+        left = number
         now += take(GAPS_MS) * MS
         what, late_ns = take(words), take(late_ms) * MS
         reads = tuple((take(CHIPS), take([1, 2]), take(SIGNALS_DBM)) for _ in range(take([1, 1, 2, 3])))
@@ -205,7 +208,7 @@ def test_chunking_changes_nothing(rules: Rules, steps: list[Step]) -> None:
 @given(every_rules, streams())
 def test_how_often_deadlines_are_looked_at_changes_nothing(rules: Rules, steps: list[Step]) -> None:
     seldom = [step for step in steps if step.what != "advance"]
-    often = [step for step in steps[:1]]
+    often = steps[:1]
     for before, after in pairwise(steps):
         gap_ns = after.at_ns - before.at_ns
         often += [Step(before.at_ns + gap_ns * part // 8, "advance") for part in range(8)]
@@ -280,7 +283,7 @@ def test_no_order_of_arrival_merges_two_chips_or_loses_a_read(rules: Rules, step
     for step in arriving:
         late = step._replace(at_ns=end_ns + 6 * S, late_ns=end_ns + 6 * S - step.at_ns)
         gate.hear(reads_of(late, rules), late.at_ns)
-    kept = Counter({chip: 0 for chip in CHIPS})
+    kept = Counter(dict.fromkeys(CHIPS, 0))
     for passing in gate.state().passings:
         kept[passing.chip] += passing.reads
     repeats = sum(kept.values()) + gate.counts["repeats"]

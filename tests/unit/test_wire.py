@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from reader.journal import Entry
-from reader.model import ClockQuality, Coverage, Identity
+from reader.model import Antenna, ClockQuality, Counts, Coverage, Identity, OnMat, Part, Status, Teardown
 from reader.uplink import wire
 
 MAT = Identity(event="chicago-2023", point="40k", mat="40k-main", box='b"17')
@@ -76,6 +76,32 @@ def test_unknown_fields_are_ignored() -> None:
     assert link == wire.Link(link="online", box="b", connection="c")
     ack = wire.decode("timing/e/p/m/ack/rc1", b'{"box":"b","acks":{"e1":7},"time":"t"}')
     assert ack == wire.Ack(box="b", acks={"e1": 7}, time="t")
+
+
+def test_a_status_is_read_as_the_box_says_it() -> None:
+    status = Status(
+        time="2026-03-07T13:48:50.500000Z",
+        every_s=10,
+        box="b17",
+        label=None,
+        mode="race",
+        recording=True,
+        parts={"reader:main": Part("warn", "antenna 2 is silent")},
+        antennas=[Antenna("main", None, "ok", 3, 1, None)],
+        on_mat=OnMat(1, [("0A12", 12.5)]),
+        counts=Counts(3, 1, 1, {"integrity": 2}),
+        last_read=None,
+        epoch="e1",
+        last_seq=7,
+        delivered_seq=6,
+        acks={},
+        backlog=1,
+        line_use_pct={"main": 0.5},
+        version="0",
+        uptime_s=60,
+        teardown=Teardown("HOLD", ["1 entry not delivered"]),
+    )
+    assert wire.decode("timing/e/p/m/status", msgspec.json.encode(status)) == status
 
 
 @pytest.mark.parametrize(
