@@ -20,25 +20,27 @@ from reader.box.alive import AliveMark
 from reader.box.control import Command, ControlServer
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
-from reader.box.status import Facts, LineUse, ReaderFacts, StatusTeller, status_from_facts
+from reader.box.status import Facts, LineUse, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.config import Config, load_chips
 from reader.errors import ConfigError, TimingMatError, UsageError
+from reader.health import part_of_broker, part_of_clock, part_of_journal, reader_from_link
 from reader.journal import JournalView
-from reader.line.link import Link, LinkState
+from reader.line.link import Link
 from reader.lines import LinesSettings
-from reader.model import NS_PER_S, Antenna, Heard, Identity, Part, Status
+from reader.messages import Heard, Part, Status
+from reader.model import NS_PER_S, Identity
 from reader.passing import Rules
-from reader.recorder import Report
-from reader.resume import Resumed, resume
-from reader.uplink.publisher import Uplink, UplinkState
+from reader.resume import resume
+from reader.uplink.publisher import Uplink
 
 SWITCH_INTERVAL_S = 0.0005  # a thread at work must not hold up the one that stamps: measured 10 ms against 1.3
 LOOP_S = 0.25
 INBOX_ROOM = 64  # chunks; only lines whose other end waits are held back by it
 DISK_MAY_TAKE_NS = 60 * NS_PER_S
 STUCK_NS = 20 * NS_PER_S
+UPLINK_STUCK_NS = 120 * NS_PER_S
 
 log = logging.getLogger("timing-mat")
 
@@ -94,13 +96,8 @@ class Daemon:
         self._began_ns = clock.mono_ns()
         self._config_part, bibs = _look_at_config(config, config_trouble)
         self._notifier = Notifier()
-        self._uplink = Uplink(
-            settings=config.mqtt,
-            identity=self._identity,
-            open_view=lambda: JournalView(self._recorder.journal.path),
-            delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
-            clock=clock,
-        )
+        self._uplink = self._make_uplink()
+        self._uplink_seen = (0, self._began_ns)
         self._resumed = resume(
             path=config.journal.path,
             identity=self._identity,
@@ -111,7 +108,7 @@ class Daemon:
             clock=clock,
             alive=AliveMark(config.box.control),
             told=self._note_told,
-            moved=self._uplink.reopen,
+            moved=lambda: self._uplink.reopen(),
             memory=_places_in_memory(config),
         )
         self._recorder = recorder = self._resumed.recorder
@@ -122,6 +119,7 @@ class Daemon:
         self._control = ControlServer(config.box.control, self._answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
+        self._words: dict[str, str] = {}
         self._line_use = {link.settings.name: LineUse() for link in self._links}
 
     def start(self) -> None:
@@ -137,11 +135,16 @@ class Daemon:
             self._control_trouble = f"{error}"
             log.warning("%s", error)
         self._notifier.ready()
+        mat = self._config.mat
+        log.info("timing %s/%s/%s on box %s; Ctrl-C ends it", mat.event, mat.point, mat.id, self._identity.box)
 
     def watch(self, stopping: threading.Event) -> None:
         """Look after the threads and say how it stands, until told to stop."""
         while not stopping.wait(LOOP_S):
-            self._teller.tell(self._look(), self._clock.mono_ns())
+            status = self._look()
+            self._teller.tell(status, self._clock.mono_ns())
+            self._log_changes(status)
+            self._rebuild_stuck_uplink()
             if not self._is_stuck():
                 self._notifier.watchdog()
 
@@ -162,6 +165,15 @@ class Daemon:
             self._recorder.close()
         self._notifier.close()
 
+    def _make_uplink(self) -> Uplink:
+        return Uplink(
+            settings=self._config.mqtt,
+            identity=self._identity,
+            open_view=lambda: JournalView(self._recorder.journal.path),
+            delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
+            clock=self._clock,
+        )
+
     # ---- health ----------------------------------------------------------------------------------------
 
     def _note_told(self, heard: list[Heard]) -> None:
@@ -173,16 +185,42 @@ class Daemon:
     def _is_stuck(self) -> bool:
         """Whether a thread that timing hangs on makes no progress: systemd then starts all anew."""
         now_ns = self._clock.mono_ns()
+        if any(now_ns - link.state.progress_ns > DISK_MAY_TAKE_NS for link in self._links):
+            return True
         in_disk_since_ns = self._recorder.in_disk_since_ns
         if in_disk_since_ns is not None:
             return now_ns - in_disk_since_ns > DISK_MAY_TAKE_NS
         return now_ns - self._recorder.progress_ns > STUCK_NS
 
+    def _rebuild_stuck_uplink(self) -> None:
+        """An uplink that hangs, in a name server or in TLS, is left to itself and another begun: nothing is lost."""
+        progress, now_ns = self._uplink.state.progress, self._clock.mono_ns()
+        if progress != self._uplink_seen[0]:
+            self._uplink_seen = (progress, now_ns)
+        elif now_ns - self._uplink_seen[1] > UPLINK_STUCK_NS:
+            log.warning("the uplink makes no progress: it is begun anew")
+            self._uplink = self._make_uplink()
+            self._uplink_seen = (0, now_ns)
+            self._teller = StatusTeller(self._uplink.say_status)
+            self._uplink.start()
+
+    def _log_changes(self, status: Status) -> None:
+        """A line for each part whose word has changed: for a person at the screen, and for the system's log."""
+        for name, part in status.parts.items():
+            if self._words.get(name) != part.word:
+                self._words[name] = part.word
+                level = logging.INFO if part.word in ("ok", "unknown") else logging.WARNING
+                log.log(level, "%s: %s: %s", name, part.word, part.says)
+
     def _look(self) -> Status:
         """How all of it stands now."""
         now = self._clock.now()
         report, uplink = self._recorder.report, self._uplink.state
-        readers = [self._look_at_reader(link.state, now.mono_ns) for link in self._links]
+        states = [link.state for link in self._links]
+        readers = [
+            reader_from_link(state, self._line_use[state.name].pct(state.bytes_read, state.baud, now.mono_ns))
+            for state in states
+        ]
         delivered_seq = uplink.delivered.get(report.epoch, 0)
         older = sum(backlog for epoch, backlog in uplink.backlog.items() if epoch != report.epoch)
         hears = any(reader.hears for reader in readers)
@@ -196,9 +234,9 @@ class Daemon:
                 version=version("timing-mat"),
                 is_recording=hears and report.keeps and not self._is_stuck(),
                 daemon=self._look_at_daemon(),
-                clock=_look_at_clock(self._clock),
-                journal=_look_at_journal(self._resumed, report),
-                broker=_look_at_broker(uplink),
+                clock=part_of_clock(self._clock),
+                journal=part_of_journal(self._resumed.says, report),
+                broker=part_of_broker(uplink),
                 power=Part("unknown", "not measured"),
                 storage=look_at_storage(self._config.journal.path, report.trouble),
                 config=self._config_part,
@@ -213,19 +251,6 @@ class Daemon:
                 delivered_seq=delivered_seq,
                 undelivered=max(0, report.last_seq - delivered_seq) + older,
             )
-        )
-
-    def _look_at_reader(self, state: LinkState, now_ns: int) -> ReaderFacts:
-        return ReaderFacts(
-            name=state.name,
-            part=Part(state.word, state.says),
-            hears=state.hears,
-            rejected=state.rejected,
-            antennas=[
-                Antenna(state.name, one.antenna, "up" if state.hears else "down", one.reads, one.chips, one.best_dbm)
-                for one in state.antennas
-            ],
-            line_use_pct=self._line_use[state.name].pct(state.bytes_read, state.baud, now_ns),
         )
 
     def _look_at_daemon(self) -> Part:
@@ -265,25 +290,3 @@ def _look_at_config(config: Config, trouble: str) -> tuple[Part, dict[str, str] 
     if trouble:
         return Part("fail", trouble), bibs
     return Part("ok", f"{config.source} is in force"), bibs
-
-
-def _look_at_clock(clock: Clock) -> Part:
-    if clock.quality().synced:
-        return Part("ok", "the kernel says that UTC is synchronised")
-    return Part("warn", "UTC is not synchronised: splits say so; connect the box to a network or set its clock")
-
-
-def _look_at_journal(resumed: Resumed, report: Report) -> Part:
-    if report.trouble:
-        where = "the log goes on in memory" if report.keeps else "nothing takes the log"
-        return Part("fail", f"{where}: {report.trouble}")
-    if resumed.says:
-        return Part("warn", "; ".join(resumed.says))
-    return Part("ok", f"{report.last_seq} entries in epoch {report.epoch}")
-
-
-def _look_at_broker(uplink: UplinkState) -> Part:
-    foreign = sum(uplink.foreign.values())
-    if foreign:
-        return Part("warn", f"{uplink.says}; {foreign} entries of another box wait in a journal set aside")
-    return Part(uplink.word, uplink.says)

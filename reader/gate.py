@@ -77,6 +77,8 @@ class Gate:
         reader, zone_offset_ns = given.reader, given.zone_offset_ns
         chips, due = self._chips, self._due
         now = self._now(host_ns)
+        if due and now >= due[0][0]:
+            self._meet_deadlines(now)  # before a reader's time that is late puts "now" back
         t = now if from_reader else given.at.mono_ns
         seen = self._seen_of(reader, now)
         antenna: int | None = None
@@ -117,7 +119,12 @@ class Gate:
                 passing.first = t
                 if now < passing.linger_at:
                     passing.linger_at = t + self.rules.linger_ns
+                    self._queue(passing)
             rssi_dbm = read.rssi_dbm
+            if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
+                passing.strongest_dbm = rssi_dbm
+                if t <= passing.linger_at:
+                    passing.stronger_now = now
             if t <= passing.linger_at:
                 if t > passing.last_kept:
                     passing.last_kept = t
@@ -127,10 +134,6 @@ class Gate:
                 passing.lingering = True
                 if passing.rev > 0:
                     self._tell(passing, now, "still_here")
-            if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
-                passing.strongest_dbm = rssi_dbm
-                if t <= passing.linger_at:
-                    passing.stronger_now = now
             if passing.rev > 0:
                 self._reconsider(passing, t, now, rssi_dbm, was_first, was_last)
             elif passing.reads == 1:
@@ -233,7 +236,7 @@ class Gate:
             passing.offset_ns -= by_ns
             for name in ("mono_ns", "first", "last", "last_kept", "linger_at", "heard_now", "stronger_now"):
                 setattr(passing, name, getattr(passing, name) + by_ns)
-            for name in ("told_ns", "told_now", "owed_now"):
+            for name in ("told_ns", "told_now", "owed_ns", "owed_now"):
                 setattr(passing, name, getattr(passing, name) + by_ns)
             passing.kept = [(t_ns + by_ns, ear, rssi_dbm) for t_ns, ear, rssi_dbm in passing.kept]
             self._queue(passing, force=True)
@@ -333,13 +336,17 @@ class Gate:
                 if t > was_last:
                     owed = "late_reads" if is_late else "heard_again"
             case "best" if t <= passing.linger_at:
-                if rssi_dbm is not None and passing.owed_dbm is not None and rssi_dbm > passing.owed_dbm:
-                    passing.owed_dbm = rssi_dbm
-                    owed = "stronger"
                 if is_late:
                     owed = "late_reads"
-        if owed is not None:
-            passing.owed, passing.owed_now = owed, now
+                elif rssi_dbm is not None and passing.told_peak_dbm is not None:
+                    owed = "stronger" if rssi_dbm >= passing.told_peak_dbm + STRONGER_DB else None
+        if owed is None:
+            return
+        time_ns = self._time_of(passing)
+        if abs(time_ns - passing.told_ns) < MS_NS:
+            passing.owed = None
+        elif passing.owed is None or time_ns != passing.owed_ns:
+            passing.owed, passing.owed_ns, passing.owed_now = owed, time_ns, now
             self._queue(passing)
 
     def _nearest(self, passings: list[Passing], t: int) -> Passing | None:
@@ -393,7 +400,7 @@ class Gate:
         if passing.rev == 0:
             self._tell(passing, now, None)
         elif passing.owed and passing.owed_now + self.rules.quiet_ns <= now:
-            if abs(self._time_of(passing) - passing.told_ns) >= MS_NS:
+            if abs(self._time_of(passing) - passing.told_ns) >= MS_NS:  # reads that owe nothing may have taken it back
                 self._tell(passing, now, passing.owed)
             passing.owed = None
         else:
@@ -450,8 +457,7 @@ class Gate:
         if revised_for not in ("still_here", "left") or (revised_for == "left" and passing.owed):
             passing.told_ns = best.t_ns if self.rules.pick == "best" else self._time_of(passing)
             passing.told_now = max(now, passing.heard_now)
-            if self.rules.pick == "best" and best.peak_dbm is not None:
-                passing.owed_dbm = best.peak_dbm + STRONGER_DB - 1
+            passing.told_peak_dbm = best.peak_dbm
         passing.rev += 1
         reader, antenna = self._ears[best.ear]
         offset_ns = passing.offset_ns

@@ -49,9 +49,10 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     rev: int = 0
     told_ns: int = 0
     told_now: int = 0
+    told_peak_dbm: int | None = None
     owed: RevisedFor | None = None
+    owed_ns: int = 0
     owed_now: int = 0
-    owed_dbm: int | None = None
     lingering: bool = False
     left: bool = False
     queued: int = -1

@@ -19,7 +19,8 @@ from reader.errors import JournalError
 from reader.journal import JournalView
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
-from reader.model import NS_PER_S, Began, Body, Heard, Hearing, Input, Instant, Reads, Ticked
+from reader.messages import Body, Heard
+from reader.model import NS_PER_S, Began, Hearing, Input, Instant, Reads, Ticked
 from reader.passing import Opened
 from reader.telling import Teller, encode
 
@@ -114,7 +115,7 @@ class Recorder:
 
     def say(self, body: Body, at: Instant) -> None:
         """Put an entry into the log; it is committed with the next round of the loop."""
-        self.journal.append(body.__struct_config__.tag, at.utc_ns, at.mono_ns, encode(body))  # type: ignore[arg-type]
+        self.journal.append(str(body.__struct_config__.tag), at.utc_ns, at.mono_ns, encode(body))
         self._must_commit = True
 
     def give(self, given: Input) -> None:

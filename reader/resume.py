@@ -18,7 +18,8 @@ from reader.journal import Journal
 from reader.journal.aside import set_aside, take_in_all
 from reader.journal.steady import SteadyJournal, take_in_left_over
 from reader.lines import Lines, LinesSettings, LinesState
-from reader.model import Began, Heard, Identity, Instant, Role
+from reader.messages import Heard
+from reader.model import Began, Identity, Instant, Role
 from reader.recorder import Recorder
 from reader.telling import Teller
 
@@ -44,10 +45,8 @@ class LastKnown(NamedTuple):
     synced: bool
 
 
-def open_journal(
-    path: Path, identity: Identity, end: Callable[[Journal, Lines], None]
-) -> tuple[Journal, list[str], int]:
-    """The journal to write, what was said of those set aside for it, and how many entries of another box wait.
+def open_journal(path: Path, identity: Identity, end: Callable[[Journal, Lines], None]) -> tuple[Journal, list[str]]:
+    """The journal to write, and what is to be said of those set aside for it.
 
     ``end``: tells what the gates of a journal of this box still owe, before it is set aside.
     JournalInUse, DiskRefused.
@@ -81,12 +80,17 @@ def open_journal(
 
 
 def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:
-    """The gates as they were after the last commit, under the rules of then; and the last thing known."""
+    """The gates as they were after the last commit, under the rules of then; and the last thing known.
+
+    Where they can't be read (written by another version of this program), they begin anew: a chip on the mat
+    then has two passings, which is better than none.
+    """
     view = journal.view()
     try:
         kept = view.gate_state()
-        if kept is None:
-            return Lines(LinesSettings({}, {}), journal.epoch), None
+        last = view.last_inputs()
+        if kept is None or last is None:
+            return _no_lines(journal), None
         reads_n, settings, state = kept
         lines = Lines(_settings.decode(settings), journal.epoch)
         lines.restore(_state.decode(state))
@@ -94,10 +98,15 @@ def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:
             for given in row.inputs:
                 lines.give(given)
                 lines.take()  # told before: what a commit holds is whole
-        last = view.last_inputs()
-        return lines, LastKnown(last.boot, last.inputs[-1].at, last.synced) if last else None
+        return lines, LastKnown(last.boot, last.inputs[-1].at, last.synced)
+    except msgspec.MsgspecError:
+        return _no_lines(journal), None
     finally:
         view.close()
+
+
+def _no_lines(journal: Journal) -> Lines:
+    return Lines(LinesSettings({}, {}), journal.epoch)
 
 
 def carry_over(old: Lines, settings: LinesSettings) -> tuple[Lines, Lines | None]:

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET
 
 from reader.clock import rfc3339_from_utc_ns
-from reader.model import ClockQuality, Coverage, Heard, Identity, Instant, Mode, Notice, Role, Split
+from reader.messages import Coverage, Heard, Notice, Split
+from reader.model import ClockQuality, Identity, Instant, Mode, Role
 from reader.passing import Opened, Rules, Told
 
 encode = msgspec.json.Encoder().encode

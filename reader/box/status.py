@@ -9,7 +9,8 @@ import msgspec
 
 from reader.box.teardown import judge
 from reader.clock import rfc3339_from_utc_ns
-from reader.model import NS_PER_S, Antenna, Counts, Identity, Mode, OnMat, Part, Status
+from reader.messages import Antenna, Counts, OnMat, Part, Status
+from reader.model import NS_PER_S, Identity, Mode
 
 EVERY_S = 10
 LONGEST = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from reader.model import Part
+from reader.messages import Part
 
 WARN_FULL = 0.80
 FAIL_FULL = 0.97

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reader.model import Teardown
+from reader.messages import Teardown
 
 
 def judge(*, undelivered: int, readers_not_hearing: list[str]) -> Teardown:

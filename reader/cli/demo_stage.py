@@ -16,7 +16,8 @@ from reader.cli.watch import POLL_S, ROWS_BESIDE_TABLES, view
 from reader.clock import SystemClock
 from reader.config import MqttSettings
 from reader.errors import TimingMatError
-from reader.model import NS_PER_S, Split
+from reader.messages import Split
+from reader.model import NS_PER_S
 from reader.racecontrol.subscriber import Board, Received, Subscriber
 from reader.uplink.wire import Sequenced
 

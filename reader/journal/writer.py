@@ -49,6 +49,8 @@ class Journal:
         row = self._execute("SELECT box, event, point, mat FROM binding").fetchone()
         box, event, point, mat = row
         self.identity = Identity(event, point, mat, box)
+        self._epoch_n: int
+        self.epoch: str
         self._epoch_n, self.epoch = self._execute("SELECT n, epoch FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
         self.last_seq: int = self._execute(
             "SELECT coalesce(max(seq), 0) FROM entry WHERE epoch = ?", (self._epoch_n,)

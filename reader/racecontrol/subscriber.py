@@ -13,7 +13,8 @@ from typing import NamedTuple
 from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError
-from reader.model import NS_PER_S, Heard, Split, Status
+from reader.messages import Heard, Split, Status
+from reader.model import NS_PER_S
 from reader.uplink import wire
 from reader.uplink.broker import Broker, Connection
 

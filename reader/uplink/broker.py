@@ -224,8 +224,13 @@ class Connection:
     def publish_now_or_never(self, message: Outgoing) -> None:
         """Send with QoS 0, unless earlier messages are still stuck in this host."""
         self.flush()
-        if not self._client.want_write():
-            self._client.publish(message.topic, message.payload, 0)
+        client = self._client
+        if not client.want_write():
+            # Nobody asks whether it was sent; to tell of it costs paho more than to send it.
+            client.on_publish = None
+            client.publish(message.topic, message.payload, 0)
+            self.flush()
+            client.on_publish = self._acknowledged
 
     def subscribe(self, *topics: str) -> None:
         """Ask for these topics with QoS 1."""

@@ -21,7 +21,8 @@ import msgspec
 from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError, BrokerRefused
-from reader.model import NS_PER_S, Heard, Identity
+from reader.messages import Heard
+from reader.model import NS_PER_S, Identity
 from reader.uplink import wire
 from reader.uplink.backlog import Backlogs, Sent, View
 from reader.uplink.broker import Broker, Connection, Outgoing

@@ -22,7 +22,8 @@ from msgspec import UNSET, UnsetType
 
 from reader.errors import BrokerError
 from reader.journal import Entry
-from reader.model import Body, Heard, Identity, Status
+from reader.messages import Body, Heard, Status
+from reader.model import Identity
 
 VERSION = 1
 PREFIX = "timing"

@@ -1,0 +1,50 @@
+"""How the parts of the box stand, each in a word and a sentence, from what they say of themselves: pure."""
+
+from __future__ import annotations
+
+from reader.box.status import ReaderFacts
+from reader.clock import Clock
+from reader.line.link import LinkState
+from reader.messages import Antenna, Part
+from reader.recorder import Report
+from reader.uplink.publisher import UplinkState
+
+
+def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFacts:
+    """One reader."""
+    hearing = "up" if state.hears else "down"
+    return ReaderFacts(
+        name=state.name,
+        part=Part(state.word, state.says),
+        hears=state.hears,
+        rejected=state.rejected,
+        antennas=[
+            Antenna(state.name, one.antenna, hearing, one.reads, one.chips, one.best_dbm) for one in state.antennas
+        ],
+        line_use_pct=line_use_pct,
+    )
+
+
+def part_of_clock(clock: Clock) -> Part:
+    """The host's clock."""
+    if clock.quality().synced:
+        return Part("ok", "the kernel says that UTC is synchronised")
+    return Part("warn", "UTC is not synchronised: splits say so; connect the box to a network or set its clock")
+
+
+def part_of_journal(says: list[str], report: Report) -> Part:
+    """The log; ``says``: what had to be said of journals set aside for it."""
+    if report.trouble:
+        where = "the log goes on in memory" if report.keeps else "nothing takes the log"
+        return Part("fail", f"{where}: {report.trouble}")
+    if says:
+        return Part("warn", "; ".join(says))
+    return Part("ok", f"{report.last_seq} entries in epoch {report.epoch}")
+
+
+def part_of_broker(uplink: UplinkState) -> Part:
+    """The way to race control."""
+    foreign = sum(uplink.foreign.values())
+    if foreign:
+        return Part("warn", f"{uplink.says}; {foreign} entries of another box wait in a journal set aside")
+    return Part(uplink.word, uplink.says)

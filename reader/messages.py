@@ -1,0 +1,187 @@
+"""What goes out: the bodies of the log's entries, and the messages beside them, field by field as in the JSON.
+
+Times are text here: RFC 3339, UTC, microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from reader.model import ClockQuality, Mode, Pick, Role, Use
+
+
+class Common(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What every sequenced message bears besides its envelope (v, type, epoch, seq, event, point, mat, box)."""
+
+    mode: Mode
+    role: Role
+    time: str
+    boot: str
+    clock: ClockQuality
+    durable: bool | UnsetType = UNSET
+
+
+class Split(Common, frozen=True, kw_only=True, tag="split", tag_field="type", gc=False):
+    """A passing as told to the world."""
+
+    passing: str
+    rev: int
+    revised_for: str | UnsetType = UNSET
+    chip: str
+    bib: str | UnsetType = UNSET
+    listed: bool | UnsetType = UNSET
+    pick: Pick
+    use: Use
+    first: str
+    best: str
+    last: str
+    time_error_ms: float | None
+    nth: int
+    reads: int
+    rssi_dbm: int | None
+    line: str
+    reader: str
+    antenna: int | None
+    time_from: Literal["host", "reader", "disciplined"]
+    lingering: bool
+    left: bool
+    loiter: bool
+    after_restart: bool
+
+
+class Gun(Common, frozen=True, kw_only=True, tag="gun", tag_field="type", gc=False):
+    """A start signal."""
+
+    of: str
+    n: int
+    rev: int
+    name: str
+    source: Literal["input", "button", "command"]
+
+
+class Marker(Common, frozen=True, kw_only=True, tag="marker", tag_field="type", gc=False):
+    """A time without a chip."""
+
+    of: str
+    n: int
+    rev: int
+    text: str
+    source: Literal["input", "button", "command"]
+
+
+class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="type", gc=False):
+    """The mat, or one antenna of it, began or ceased to hear."""
+
+    of: str
+    n: int
+    rev: int
+    reader: str
+    antenna: int | None
+    hearing: Literal["up", "partial", "down"]
+    reason: str
+    since: str
+
+
+class Notice(Common, frozen=True, kw_only=True, tag="notice", tag_field="type", gc=False):
+    """What else must not be forgotten."""
+
+    kind: Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
+    says: str
+    by: str | UnsetType = UNSET
+
+
+Body = Split | Gun | Marker | Coverage | Notice
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A chip was first heard: for announcers and screens, never for scoring."""
+
+    v: int = 1
+    type: Literal["heard"] = "heard"
+    event: str
+    point: str
+    mat: str
+    box: str
+    mode: Mode
+    passing: str
+    chip: str
+    bib: str | UnsetType = UNSET
+    time: str
+    line: str
+    reader: str
+    antenna: int | None
+    clock: ClockQuality
+
+
+# ---- what the box says of itself: the message `status` --------------------------------------------------
+
+Word = Literal["ok", "warn", "fail", "unknown"]
+
+
+class Part(msgspec.Struct, frozen=True):
+    """How one part of the box is."""
+
+    word: Word
+    says: str
+
+
+class Antenna(msgspec.Struct, frozen=True):
+    """What one antenna hears."""
+
+    reader: str
+    antenna: int | None
+    state: str
+    reads_60s: int
+    chips_60s: int
+    best_dbm: int | None
+
+
+class OnMat(msgspec.Struct, frozen=True):
+    """Chips that stay on the mat: how many, and the longest as (chip, seconds)."""
+
+    count: int
+    longest: list[tuple[str, float]]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Since the daemon began; ``rejected`` by reason."""
+
+    reads: int
+    splits: int
+    chips: int
+    rejected: dict[str, int]
+
+
+class Teardown(msgspec.Struct, frozen=True):
+    """Whether the mat may be rolled up, and why (not)."""
+
+    verdict: Literal["HOLD", "CLEAR"]
+    reasons: list[str]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole box; ``line_use_pct`` is by reader."""
+
+    time: str
+    every_s: int
+    box: str
+    label: str | None
+    mode: Mode
+    recording: bool
+    parts: dict[str, Part]
+    antennas: list[Antenna]
+    on_mat: OnMat
+    counts: Counts
+    last_read: str | None
+    epoch: str
+    last_seq: int
+    delivered_seq: int
+    acks: dict[str, int]
+    backlog: int
+    line_use_pct: dict[str, float]
+    version: str
+    uptime_s: int
+    teardown: Teardown
