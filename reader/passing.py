@@ -105,7 +105,7 @@ class Seen(msgspec.Struct, array_like=True, eq=False):
 
     def age(self, now: int) -> None:
         """Time has passed."""
-        if not 0 <= now - self.since <= REPEAT_WITHIN_NS:
+        if abs(now - self.since) > REPEAT_WITHIN_NS:
             self.young, self.old, self.since = {}, self.young, now
 
     def has(self, chip: str, reader_ns: int, now: int) -> bool:

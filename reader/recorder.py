@@ -168,6 +168,7 @@ class Recorder:
         """Write the gates' state with the next commit: a restart replays from there."""
         self.journal.save_gate(_pack(self._lines.settings), _pack(self._lines.state()))
         self._reads_since_snapshot = 0
+        self._must_commit = True
 
     def run(self) -> None:
         """Until :meth:`stop`."""

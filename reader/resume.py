@@ -51,24 +51,10 @@ def open_journal(path: Path, identity: Identity, end: Callable[[Journal, Lines],
     ``end``: tells what the gates of a journal of this box still owe, before it is set aside.
     JournalInUse, DiskRefused.
     """
-    says = []
-    if path.exists():
-        try:
-            journal = Journal.open(path)
-        except JournalDamaged as error:
-            aside = set_aside(path, "damaged")
-            says.append(f"the journal could not be read and was set aside as {aside.name}: {error}")
-        else:
-            if journal.identity == identity:
-                return journal, says
-            if journal.identity.box == identity.box:
-                end(journal, restore_lines(journal)[0])
-            was = journal.identity
-            journal.close()
-            aside = set_aside(path, "other")
-            place = f"{was.event}/{was.point}/{was.mat} on box {was.box}"
-            says.append(f"the journal was of {place}, and was set aside as {aside.name}")
-    journal = Journal.create(path, identity)
+    says: list[str] = []
+    journal = _open_own(path, identity, end, says) if path.exists() else None
+    if journal is None:
+        journal = Journal.create(path, identity)
     for taken in take_in_all(journal):
         parts = [f"{taken.entries} entries of {taken.file} were taken over"]
         if taken.foreign:
@@ -77,6 +63,26 @@ def open_journal(path: Path, identity: Identity, end: Callable[[Journal, Lines],
             parts.append(taken.trouble)
         says.append("; ".join(parts))
     return journal, says
+
+
+def _open_own(path: Path, identity: Identity, end: Callable[[Journal, Lines], None], says: list[str]) -> Journal | None:
+    """The journal that is there, if it is this mat's and whole; otherwise it is set aside."""
+    try:
+        journal = Journal.open(path)
+    except JournalDamaged as error:
+        aside = set_aside(path, "damaged")
+        says.append(f"the journal could not be read and was set aside as {aside.name}: {error}")
+        return None
+    was = journal.identity
+    if was == identity:
+        return journal
+    if was.box == identity.box:
+        end(journal, restore_lines(journal)[0])
+    journal.close()
+    aside = set_aside(path, "other")
+    place = f"{was.event}/{was.point}/{was.mat} on box {was.box}"
+    says.append(f"the journal was of {place}, and was set aside as {aside.name}")
+    return None
 
 
 def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:

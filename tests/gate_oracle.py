@@ -55,8 +55,9 @@ class Crossing:
     reads: list[Read] = field(default_factory=list)
     told: list[Revision] = field(default_factory=list)
     time_told_at: int = 0
-    must_exceed_dbm: int | None = None
+    told_dbm: int | None = None
     owed: str | None = None
+    owed_time: int = 0
     owed_since: int = 0
     lingering: bool = False
     left: bool = False
@@ -197,11 +198,6 @@ class Oracle:
         # choice: late means heard before its time was last told; at the very moment of freezing is still before it.
         is_late = read.t < crossing.time_told_at
         is_frozen = read.t > crossing.linger_at
-        exceeds = read.dbm is not None and crossing.must_exceed_dbm is not None and read.dbm > crossing.must_exceed_dbm
-        if exceeds and not is_frozen:
-            crossing.must_exceed_dbm = (
-                read.dbm
-            )  # while a stronger one waits to be told, only a stronger one still counts
         match self.rules.pick:
             case "first" if read.t < first:
                 self._owe(crossing, "late_reads", read)
@@ -209,21 +205,24 @@ class Oracle:
                 self._owe(crossing, "late_reads" if is_late else "heard_again", read)
             case "best" if not is_frozen and is_late:
                 self._owe(crossing, "late_reads", read)
-            case "best" if not is_frozen and exceeds:
+            case "best" if not is_frozen and self._is_stronger(crossing, read):
                 self._owe(crossing, "stronger", read)
         if is_frozen and not crossing.lingering:
             crossing.lingering = True
             self._tell(crossing, read.came, "still_here")
 
-    def _owe(self, crossing: Crossing, why: str, read: Read) -> None:
-        # choice: what could change the time begins the wait anew, whether it does or not; the last one names it.
-        crossing.owed, crossing.owed_since = why, read.came
+    def _is_stronger(self, crossing: Crossing, read: Read) -> bool:
+        """By six decibels than the peak that was told."""
+        # choice: without any signal told, nothing is stronger.
+        return read.dbm is not None and crossing.told_dbm is not None and read.dbm >= crossing.told_dbm + 6
 
-    def _set_threshold(self, crossing: Crossing) -> None:
-        """Six decibels above the peak, which is as it was told; a wild read without company has raised nothing."""
-        peak = peak_of(self._kept(crossing))
-        if peak is not None:
-            crossing.must_exceed_dbm = dbm(peak) + 5
+    def _owe(self, crossing: Crossing, why: str, read: Read) -> None:
+        """A read that may change the time has come: the wait begins anew if it does."""
+        time = self._time(crossing)
+        if abs(time - crossing.told[-1].time) < MS:
+            crossing.owed = None
+        elif crossing.owed is None or time != crossing.owed_time:
+            crossing.owed, crossing.owed_time, crossing.owed_since = why, time, read.came
 
     def _kept(self, crossing: Crossing) -> list[Read]:
         """The reads that `best` is made of."""
@@ -286,7 +285,6 @@ class Oracle:
         elif crossing.owed and crossing.owed_since + self.rules.quiet_ns <= at:
             if self._has_changed(crossing):
                 self._tell(crossing, at, crossing.owed)
-            self._set_threshold(crossing)
             crossing.owed = None
         else:
             crossing.left = True
@@ -304,7 +302,7 @@ class Oracle:
         else:
             time = self._time(crossing)
             crossing.time_told_at = max(at, crossing.reads[-1].came)
-            self._set_threshold(crossing)
+            crossing.told_dbm = None if peak is None else dbm(peak)
         crossing.told.append(
             Revision(
                 why=why,

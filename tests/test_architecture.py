@@ -20,7 +20,7 @@ MODULES = {
     for path in sorted((ROOT / "reader").rglob("*.py"))
 }
 
-WORDS = "model errors clock config passing moment"
+WORDS = "model errors clock config passing moment messages"
 
 # A room, and the rooms it may import; its own always. A room is a module or a folder; the longest name counts.
 LAW = {
@@ -28,6 +28,7 @@ LAW = {
     "errors": "",
     "clock": "model errors",
     "config": "model errors",
+    "messages": "model",
     "moment": "model",
     "passing": "model moment",
     "line.protocols": "model errors",
@@ -43,7 +44,8 @@ LAW = {
     "uplink.wire": f"{WORDS} journal",
     "uplink.broker": f"{WORDS} uplink",
     "box": WORDS,
-    "daemon": f"{WORDS} line line.protocols gate lines telling journal recorder resume uplink uplink.wire box",
+    "health": f"{WORDS} line recorder uplink box",
+    "daemon": f"{WORDS} line line.protocols gate lines telling journal recorder resume uplink uplink.wire box health",
     "racecontrol": f"{WORDS} uplink.wire uplink.broker",
     "cli": "*",
     "__main__": "cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -22,7 +23,8 @@ from reader.uplink import wire
 from tests.broker import Mosquitto, Subscriber
 from tests.waiting import wait_until
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 CONFIGURATION = README.partition("### `mat.toml`")[2].partition("\n### ")[0]
 
 
@@ -193,3 +195,22 @@ def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto
         f"{revised['time']} {told['bib']} rev 2",
         f"{told['time']} LAST rev 1",
     ]
+
+
+# ---- what the box says -----------------------------------------------------------------------------------
+
+
+def test_the_words_in_the_table_of_troubles_are_those_of_the_program() -> None:
+    table = README.partition("### What you see")[2].partition("\n## ")[0]
+    first_cells = re.findall(r"^\| ([^|]*`[^|]*) \|", table, re.MULTILINE)
+    said = [
+        piece.strip() for cell in first_cells for words in re.findall("`([^`]+)`", cell) for piece in words.split("…")
+    ]
+    texts = [
+        node.value
+        for path in (ROOT / "reader").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert len(said) > 10
+    assert [words for words in said if not any(words in text for text in texts)] == []

@@ -27,7 +27,6 @@ def run(*arguments: str, folder: Path | None = None) -> str:
     return ended.stdout
 
 
-@pytest.mark.long
 def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {f"{path.relative_to(ROOT)}" for path in (ROOT / "reader").rglob("*.py")}
@@ -41,7 +40,6 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     assert {name for name in names if ".dist-info/" not in name} == code | data
 
 
-@pytest.mark.long
 def test_in_an_empty_environment_the_wheel_alone_plays_the_demo(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     run(sys.executable, "-m", "venv", str(environment))

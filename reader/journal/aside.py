@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reader.errors import JournalError
+import msgspec
+
 from reader.journal.schema import connect_aside, translate
 from reader.journal.writer import Journal, OldEpoch
 from reader.model import Identity
@@ -79,7 +80,7 @@ def _undelivered(path: Path) -> tuple[list[OldEpoch], str]:
     try:
         connection = connect_aside(path)
         rows = connection.execute("SELECT n, epoch, event, point, mat, box, delivered_seq FROM epoch").fetchall()
-    except (sqlite3.Error, JournalError) as error:
+    except sqlite3.Error as error:
         return [], f"nothing of it can be read ({error})"
     epochs = []
     is_whole = True
@@ -111,7 +112,19 @@ def _entries(connection: sqlite3.Connection, n: int, after_seq: int) -> tuple[li
         empty = 0 if len(found) > before else empty + 1
         if empty == STRIDE:
             break
-    return sorted({row[0]: row for row in found}.values(), key=lambda row: int(str(row[0]))), False
+    whole = {int(str(row[0])): row for row in found if _is_json(row[4])}
+    return [whole[seq] for seq in sorted(whole)], False
+
+
+def _is_json(body: object) -> bool:
+    """Whether a body is whole: of a damaged page SQLite may give bytes that never were there."""
+    if not isinstance(body, bytes):
+        return False
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _halves(low: int, high: int) -> Iterator[tuple[int, int]]:

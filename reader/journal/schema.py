@@ -80,6 +80,8 @@ def connect_aside(path: Path) -> sqlite3.Connection:
     """A connection to a file set aside; its log, if it has one, is folded in."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=5)
     connection.execute("PRAGMA query_only=ON")
+    # Otherwise SQLite reads nothing at all of a file that is shorter than its first page says.
+    connection.execute("PRAGMA writable_schema=ON")
     return connection
 
 

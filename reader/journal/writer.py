@@ -45,7 +45,7 @@ class Journal:
         self._entries: list[tuple[int, int, str, int, int, bytes]] = []
         self._inputs: list[Input] = []
         self._delivered: dict[str, int] = {}
-        self._gate: tuple[bytes, bytes] | None = None
+        self._gate: tuple[int, bytes, bytes] | None = None
         row = self._execute("SELECT box, event, point, mat FROM binding").fetchone()
         box, event, point, mat = row
         self.identity = Identity(event, point, mat, box)
@@ -88,6 +88,8 @@ class Journal:
 
         JournalInUse, JournalDamaged (not whole, or not this program's), DiskRefused.
         """
+        if not path.is_file():
+            raise JournalDamaged(f"{path}: not a file")
         lock = _hold(path)
         connection = None
         try:
@@ -127,7 +129,7 @@ class Journal:
 
     def save_gate(self, settings: bytes, state: bytes) -> None:
         """Keep the gate's state as it is after all that was kept so far."""
-        self._gate = (settings, state)
+        self._gate = (len(self._inputs), settings, state)
 
     @property
     def has_unwritten(self) -> bool:
@@ -142,18 +144,22 @@ class Journal:
     def commit(self, boot: str, synced: bool, utc_ns: int) -> None:
         """Write all of it and sync, or raise DiskRefused and keep all of it for another try."""
         delivered = dict(self._delivered)
-        reads_n = self.reads_n + bool(self._inputs)
+        reads_n = gate_n = self.reads_n
+        # What came after the gate's state was saved has a row of its own: a replay begins there.
+        cut = self._gate[0] if self._gate else 0
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            if self._inputs:
-                self._connection.execute(
-                    "INSERT INTO reads VALUES (?, ?, ?, ?, ?)", (reads_n, boot, synced, utc_ns, _pack(self._inputs))
-                )
+            for inputs in (self._inputs[:cut], self._inputs[cut:]):
+                if inputs:
+                    reads_n += 1
+                    row = (reads_n, boot, synced, utc_ns, _pack(inputs))
+                    self._connection.execute("INSERT INTO reads VALUES (?, ?, ?, ?, ?)", row)
+            gate_n += cut > 0
             if self._entries:
                 self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", self._entries)
             if self._gate:
                 self._connection.execute("DELETE FROM gate")
-                self._connection.execute("INSERT INTO gate VALUES (?, ?, ?)", (reads_n, *self._gate))
+                self._connection.execute("INSERT INTO gate VALUES (?, ?, ?)", (gate_n, *self._gate[1:]))
             for epoch, seq in delivered.items():
                 self._connection.execute(
                     "UPDATE epoch SET delivered_seq = ? WHERE epoch = ? AND delivered_seq < ?", (seq, epoch, seq)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError, BrokerRefused
@@ -37,7 +35,6 @@ LAST_DRAIN_S = 1.0  # at stop, for what is ready
 GOODBYE_S = 0.5  # at stop, for the word "stopped" and then for DISCONNECT, each
 
 _log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
 
 
 class UplinkState(NamedTuple):
@@ -210,7 +207,7 @@ class Uplink:
             heard = self._heard.popleft()
             whose = Identity(heard.event, heard.point, heard.mat, heard.box)
             topic = wire.topic(whose, "heard", self._settings.prefix)
-            connection.publish_now_or_never(Outgoing(topic, _encode(heard)))
+            connection.publish_now_or_never(Outgoing(topic, wire.encode(heard)))
         presence = self._presence
         if presence.due_ns is not None and now_ns >= presence.due_ns and connection.room > 0:
             presence.said(now_ns)

@@ -25,6 +25,8 @@ from reader.journal import Entry
 from reader.messages import Body, Heard, Status
 from reader.model import Identity
 
+encode = msgspec.json.Encoder().encode
+
 VERSION = 1
 PREFIX = "timing"
 

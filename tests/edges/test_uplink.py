@@ -15,7 +15,8 @@ import pytest
 from reader.clock import SystemClock
 from reader.config import MqttSettings
 from reader.errors import BrokerUnreachable
-from reader.model import ClockQuality, Heard, Identity
+from reader.messages import Heard
+from reader.model import ClockQuality, Identity
 from reader.uplink import backlog, broker, publisher
 from reader.uplink.publisher import Uplink
 from tests.broker import Mosquitto, Received, Subscriber

@@ -12,7 +12,8 @@ import msgspec
 from reader.clock import SystemClock
 from reader.config import MqttSettings
 from reader.journal import Entry
-from reader.model import ClockQuality, Split
+from reader.messages import Split
+from reader.model import ClockQuality
 from reader.racecontrol.subscriber import Board, Subscriber
 from reader.uplink import wire
 from tests import broker

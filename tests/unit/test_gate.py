@@ -1,4 +1,7 @@
-"""The gate by hand-made crossings: the sentences of the design's "A passing", one after the other."""
+"""The gate by hand-made crossings: the sentences of the design's "A passing", one after the other.
+
+Over 300 lines, for it is one text, and read beside it.
+"""
 
 from __future__ import annotations
 
@@ -396,6 +399,19 @@ def test_of_each_of_two_spells_what_it_lasted_is_taken_off() -> None:
     assert len(mat.told()) == 1
 
 
+def test_of_a_spell_in_which_a_read_came_all_the_same_only_what_follows_is_taken_off() -> None:
+    mat = Mat("first")
+    mat.hear(100)
+    mat.gate.cease(ns(101))
+    mat.hear(110)
+    mat.gate.resume(ns(121))
+    mat.told()
+    mat.until(140.999)
+    assert mat.told() == []
+    mat.until(141)
+    assert len(mat.told()) == 1
+
+
 # ---- the reader's own clock --------------------------------------------------------------------------------
 
 
@@ -440,6 +456,15 @@ def test_the_same_read_again_within_a_minute_is_a_repeat() -> None:
     assert mat.gate.counts == {"reads": 4, "repeats": 2, "passings": 1}
     [told] = mat.told()
     assert told.reads == 2
+
+
+def test_a_reader_time_that_comes_late_makes_no_repeat_forgotten() -> None:
+    """It puts "now" back a little, just after the memory of repeats has been turned over."""
+    mat = Mat("last", by_reader=True)
+    for reader_s, host_s in [(5_000, 100), (5_061, 161), (5_100, 200), (5_116, 222), (5_117, 223)]:
+        mat.hear_by_reader(reader_s, host_s)
+    mat.hear_by_reader(5_100, 223.1)
+    assert mat.gate.counts["repeats"] == 1
 
 
 # ---- the end, and the beginning after it -------------------------------------------------------------------

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from reader.journal import Entry
-from reader.model import Antenna, ClockQuality, Counts, Coverage, Identity, OnMat, Part, Status, Teardown
+from reader.messages import Antenna, Counts, Coverage, OnMat, Part, Status, Teardown
+from reader.model import ClockQuality, Identity
 from reader.uplink import wire
 
 MAT = Identity(event="chicago-2023", point="40k", mat="40k-main", box='b"17')

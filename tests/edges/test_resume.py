@@ -1,0 +1,332 @@
+"""What happens between two runs of the daemon: on real files, with a clock that goes when it is told to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from reader.journal import JournalView
+from reader.lines import LinesSettings
+from reader.messages import Coverage, Notice, Split
+from reader.model import NS_PER_S, ChipRead, Hearing, Identity, Input, Instant, Reads
+from reader.passing import Rules
+from reader.recorder import Recorder
+from reader.resume import resume
+from tests.fakes.clock import FakeClock
+
+RULES = Rules("best", "finish", 850_000_000, 20 * NS_PER_S, 8 * NS_PER_S, "host")
+ONE_LINE = LinesSettings({"north": "main"}, {"main": RULES})
+MAT = Identity("race", "finish", "finish-main", "box-1")
+_body = msgspec.json.Decoder(Split | Coverage | Notice)
+
+
+class NoMark:
+    """Nothing is known of the last run but what its journal says."""
+
+    def read(self, boot: str) -> int | None:
+        return None
+
+    def write(self, boot: str, at: Instant) -> None:
+        pass
+
+
+class Run:
+    """The daemon from a start to its sudden end, without its threads: what it is given is committed at once."""
+
+    def __init__(
+        self, path: Path, clock: FakeClock, settings: LinesSettings = ONE_LINE, identity: Identity = MAT
+    ) -> None:
+        self.path = path
+        self.clock = clock
+        self.recorder: Recorder = resume(
+            path=path,
+            identity=identity,
+            role="main",
+            settings=settings,
+            bibs=None,
+            tells_heard=False,
+            clock=clock,
+            alive=NoMark(),
+            told=lambda _: None,
+            moved=lambda: None,
+            memory=(),
+        ).recorder
+
+    def take(self, *inputs: Input) -> None:
+        """These and the deadlines up to now, in one round."""
+        for given in inputs:
+            self.recorder.put(given)
+        self.recorder.stop()
+        self.recorder.run()
+
+    def hear(self, *reads: tuple[str, int], ago_s: float = 0, reader: str = "north") -> None:
+        """Chips and how strong."""
+        now = self.clock.now()
+        ago_ns = round(ago_s * NS_PER_S)
+        at = Instant(now.utc_ns - ago_ns, now.mono_ns - ago_ns)
+        self.take(Reads(reader, at, 0, [ChipRead(chip, 1, dbm, None, None, 0) for chip, dbm in reads]))
+
+    def begin_hearing(self, *readers: str) -> None:
+        for reader in readers or ("north",):
+            self.take(Hearing(reader, self.clock.now(), hears=True, reason="it answers"))
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by, in one step."""
+        self.clock.go(seconds)
+        self.take()
+
+    def die(self, folder: Path | None = None) -> Path:
+        """The files as they lie there when the process is gone; into another folder, or in their place."""
+        folder = folder or self.path.parent / f"after-{self.path.parent.name}"
+        folder.mkdir()
+        for ending in ("", "-wal"):
+            shutil.copy(self.path.with_name(self.path.name + ending), folder)
+        self.recorder.journal.close()
+        return folder / self.path.name
+
+    def end(self) -> None:
+        self.recorder.journal.close()
+
+
+class Bodies(NamedTuple):
+    """All that a journal tells, in order."""
+
+    splits: list[Split]
+    coverages: list[Coverage]
+    notices: list[Notice]
+
+    def last_revisions(self) -> dict[str, Split]:
+        """By passing; no revision left out or told twice."""
+        last: dict[str, Split] = {}
+        for split in self.splits:
+            assert split.rev == (last[split.passing].rev + 1 if split.passing in last else 1)
+            last[split.passing] = split
+        return last
+
+
+def told(path: Path) -> Bodies:
+    """The whole log; each epoch's ``seq`` without a gap."""
+    bodies = Bodies([], [], [])
+    view = JournalView(path)
+    for row in view.epochs():
+        entries = view.entries(row.epoch, 0, 10_000)
+        assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+        for entry in entries:
+            body = _body.decode(entry.body)
+            match body:
+                case Split():
+                    bodies.splits.append(body)
+                case Coverage():
+                    bodies.coverages.append(body)
+                case Notice():
+                    bodies.notices.append(body)
+    view.close()
+    return bodies
+
+
+# ---- the same boot -----------------------------------------------------------------------------------------
+
+Act = tuple[float, tuple[tuple[str, int], ...], float]
+SCRIPT: list[Act] = [  # seconds to wait, what is heard then, how long ago it was
+    (0.0, (("A1", -60),), 0),
+    (0.1, (("A1", -50), ("B2", -55)), 0),
+    (0.1, (("A1", -62), ("B2", -54)), 0),
+    (1.5, (), 0),  # both are told
+    (0.1, (("C3", -60),), 0),
+    (0.2, (("A1", -49), ("A1", -49)), 2.5),  # late: A1 is owed a revision
+    (0.3, (("C3", -58),), 0),
+    (1.5, (("B2", -40), ("B2", -40)), 0),  # stronger: B2 is owed one
+    (2.0, (), 0),
+    (4.0, (("B2", -60),), 0),  # lingers
+    (8.0, (("B2", -60),), 0),
+    (5.0, (("A1", -60),), 0),  # absent for 22 seconds: a second passing
+    (14.0, (), 0),
+    (7.0, (), 0),  # B2 has left
+    (60.0, (), 0),
+]
+
+
+def act(run: Run, script: list[Act]) -> None:
+    for wait_s, reads, ago_s in script:
+        run.wait(wait_s)
+        if reads:
+            run.hear(*reads, ago_s=ago_s)
+
+
+def outcome(path: Path, epoch: str) -> dict[str, object]:
+    """The last revision of each passing, as a subscriber has it; the epoch's own name aside."""
+    return {
+        passing.removeprefix(epoch): msgspec.structs.replace(split, passing="")
+        for passing, split in told(path).last_revisions().items()
+    }
+
+
+@pytest.mark.parametrize("cut", range(len(SCRIPT)))
+def test_a_run_cut_anywhere_and_begun_again_tells_what_an_uncut_one_tells(cut: int, tmp_path: Path) -> None:
+    outcomes = []
+    for name, pieces in (("whole", [SCRIPT]), ("cut", [SCRIPT[: cut + 1], SCRIPT[cut + 1 :]])):
+        (tmp_path / name).mkdir()
+        path, clock = tmp_path / name / "j.db", FakeClock()
+        for number, piece in enumerate(pieces):
+            run = Run(path, clock)
+            run.begin_hearing()
+            act(run, piece)
+            path = run.die(tmp_path / f"{name}-{number}")
+        outcomes.append(outcome(path, run.recorder.journal.epoch))
+    whole, after_cut = outcomes
+    assert len(whole) == 4
+    assert after_cut == whole
+
+
+def test_time_without_the_daemon_is_no_absence(tmp_path: Path) -> None:
+    """Fifteen seconds heard and unheard, half an hour down, of which a minute counts as deaf."""
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60), ("B2", -60))
+    run.wait(10)
+    path = run.die()
+    clock.go(50)
+    again = Run(path, clock)
+    again.begin_hearing()
+    again.wait(9)
+    again.hear(("A1", -60))
+    again.wait(2)
+    again.hear(("B2", -60))
+    again.wait(60)
+    again.end()
+    found = told(path)
+    assert [(split.chip, split.nth) for split in found.splits if split.rev == 1] == [("A1", 1), ("B2", 1), ("B2", 2)]
+    assert [(one.hearing, one.reason) for one in found.coverages] == [
+        ("up", "it answers"),
+        ("down", "the daemon was not running"),
+        ("up", "it answers"),
+    ]
+    assert [one.says for one in found.notices] == [
+        "timing began for the first time in this epoch, in mode race",
+        "timing began again, after a restart, in mode race",
+    ]
+
+
+# ---- another boot ------------------------------------------------------------------------------------------
+
+
+def booted(clock: FakeClock, after_s: float, *, synced: bool = True) -> FakeClock:
+    """The box started anew: its monotonic clock counts from zero again."""
+    utc_ns = clock.now().utc_ns + round(after_s * NS_PER_S)
+    return FakeClock("boot-b", utc_ns=utc_ns, mono_ns=7 * NS_PER_S, synced=synced)
+
+
+def test_in_another_boot_good_clocks_tie_a_passing_to_what_it_was(tmp_path: Path) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    run.wait(0.5)
+    run.hear(("B2", -70))
+    path = run.die()
+    again = Run(path, booted(clock, 30))
+    again.begin_hearing()
+    again.hear(("B2", -60), ("B2", -60))
+    again.wait(60)
+    again.end()
+    by_chip = {split.chip: split for split in told(path).last_revisions().values()}
+    assert len(by_chip) == 2
+    assert (by_chip["A1"].reads, by_chip["A1"].rev, by_chip["A1"].after_restart) == (1, 1, False)
+    assert (by_chip["B2"].reads, by_chip["B2"].lingering, by_chip["B2"].left) == (3, True, True)
+    assert by_chip["A1"].time == "2023-11-14T22:13:20.000000Z"
+    assert (by_chip["B2"].time, by_chip["B2"].last) == ("2023-11-14T22:13:20.500000Z", "2023-11-14T22:13:50.500000Z")
+
+
+@pytest.mark.parametrize(("was_good", "is_good"), [(False, True), (True, False), (False, False)])
+def test_in_another_boot_without_good_clocks_what_is_owed_is_told_and_the_next_passing_is_marked(
+    was_good: bool, is_good: bool, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock(synced=was_good))
+    run.begin_hearing()
+    run.hear(("A1", -60), ("B2", -60))
+    path = run.die()
+    assert told(path).splits == []
+    again = Run(path, booted(clock, 5, synced=is_good))
+    assert [(split.chip, split.rev, split.after_restart) for split in told(path).splits] == [
+        ("A1", 1, False),
+        ("B2", 1, False),
+    ]
+    again.begin_hearing()
+    again.hear(("A1", -60), ("C3", -60))
+    again.wait(81)
+    again.hear(("B2", -60))
+    again.wait(60)
+    again.end()
+    assert [(split.chip, split.nth, split.after_restart) for split in told(path).splits[2:]] == [
+        ("A1", 2, True),
+        ("C3", 1, False),
+        ("B2", 2, False),  # a minute and a dead time later it is nothing to wonder at
+    ]
+
+
+# ---- other settings ----------------------------------------------------------------------------------------
+
+
+def test_changed_rules_go_on_with_what_is_open(tmp_path: Path) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    path = run.die()
+    patient = msgspec.structs.replace(RULES, pick="last", quiet_ns=3 * NS_PER_S)
+    again = Run(path, clock, LinesSettings({"north": "main"}, {"main": patient}))
+    again.begin_hearing()
+    again.wait(2.5)
+    again.hear(("A1", -60))
+    again.wait(2.9)
+    assert told(path).splits == []
+    again.wait(0.1)
+    [split] = told(path).splits
+    assert (split.pick, split.reads, split.time) == ("last", 2, "2023-11-14T22:13:22.500000Z")
+    again.end()
+
+
+def test_a_line_that_is_no_more_tells_what_it_owes(tmp_path: Path) -> None:
+    two = LinesSettings({"north": "main", "south": "second"}, {"main": RULES, "second": RULES})
+    run = Run(tmp_path / "j.db", clock := FakeClock(), two)
+    run.begin_hearing("north", "south")
+    run.hear(("A1", -60))
+    run.hear(("A1", -60), reader="south")
+    path = run.die()
+    again = Run(path, clock)
+    assert [(split.line, split.rev) for split in told(path).splits] == [("second", 1)]
+    again.begin_hearing()
+    again.wait(60)
+    again.hear(("A1", -60))
+    again.wait(60)
+    again.end()
+    assert [(split.line, split.nth, split.passing[-2:]) for split in told(path).splits] == [
+        ("second", 1, "-2"),
+        ("main", 1, "-1"),
+        ("main", 2, "-3"),
+    ]
+
+
+@pytest.mark.parametrize("changed", [{"event": "next"}, {"point": "10k"}, {"mat": "finish-backup"}])
+def test_another_race_tells_under_the_old_epoch_what_the_old_one_owed(changed: dict[str, str], tmp_path: Path) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    old_epoch = run.recorder.journal.epoch
+    path = run.die()
+    now = msgspec.structs.replace(MAT, **changed)
+    again = Run(path, clock, identity=now)
+    again.begin_hearing()
+    again.hear(("A1", -60))
+    again.wait(60)
+    again.end()
+    view = JournalView(path)
+    assert [(row.identity, row.is_current) for row in view.epochs()] == [(MAT, False), (now, True)]
+    view.close()
+    splits = told(path).splits
+    assert [(split.passing, split.nth) for split in splits] == [
+        (f"{old_epoch}-1", 1),
+        (f"{again.recorder.journal.epoch}-1", 1),
+    ]
