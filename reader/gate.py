@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable
 
 from reader.model import NS_PER_S, Reads
-from reader.moment import Moment, best_of
+from reader.moment import NO_ANTENNA, Ear, Moment, best_of
 from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, Told
 
 MS_NS = 1_000_000
@@ -53,8 +53,6 @@ class Gate:
         self._open: dict[int, Passing] = {}
         self._closed: deque[tuple[int, Passing]] = deque()
         self._nth: dict[str, int] = {}
-        self._ears: list[tuple[str, int | None]] = []
-        self._ear_index: dict[tuple[str, int | None], int] = {}
         self._spells: list[tuple[int, int | None]] = []
         self._seen: dict[str, Seen] = {}
         self._newest: int | None = None
@@ -82,7 +80,7 @@ class Gate:
         t = now if from_reader else given.at.mono_ns
         seen = self._seen_of(reader, now)
         antenna: int | None = None
-        ear = self._ear_of(reader, antenna)
+        ear = (reader, NO_ANTENNA)
         for read in given.reads:
             reader_ns = read.reader_ns
             if from_reader:
@@ -100,7 +98,7 @@ class Gate:
                 continue
             if read.antenna != antenna:
                 antenna = read.antenna
-                ear = self._ear_of(reader, antenna)
+                ear = (reader, antenna or NO_ANTENNA)
 
             passings = chips.get(chip)
             passing = None
@@ -196,7 +194,6 @@ class Gate:
         return GateState(
             passings=list(self._by_order.values()),
             nth=self._nth,
-            ears=self._ears,
             spells=self._spells,
             seen=self._seen,
             newest=self._newest,
@@ -208,8 +205,7 @@ class Gate:
 
     def restore(self, state: GateState) -> None:
         """Go on from a snapshot."""
-        self._nth, self._ears, self._spells = state.nth, state.ears, state.spells
-        self._ear_index = {ear: index for index, ear in enumerate(state.ears)}
+        self._nth, self._spells = state.nth, state.spells
         self._seen = state.seen
         self._newest, self._newest_host, self._order = state.newest, state.newest_host, state.order
         self._doubtful, self.counts = state.doubtful, state.counts
@@ -270,14 +266,6 @@ class Gate:
 
     # ---- one read --------------------------------------------------------------------------------------
 
-    def _ear_of(self, reader: str, antenna: int | None) -> int:
-        """The index of a reader's antenna, by which reads are kept."""
-        ear = self._ear_index.get((reader, antenna))
-        if ear is None:
-            ear = self._ear_index[reader, antenna] = len(self._ears)
-            self._ears.append((reader, antenna))
-        return ear
-
     def _seen_of(self, reader: str, now: int) -> Seen:
         """What this reader has reported with its own times."""
         seen = self._seen.get(reader)
@@ -286,7 +274,7 @@ class Gate:
         seen.age(now)
         return seen
 
-    def _open_passing(self, chip: str, t: int, now: int, ear: int, offset_ns: int, host_ns: int) -> Passing:
+    def _open_passing(self, chip: str, t: int, now: int, ear: Ear, offset_ns: int, host_ns: int) -> Passing:
         nth = self._nth[chip] = self._nth.get(chip, 0) + 1
         self._order += 1
         self.counts["passings"] += 1
@@ -316,9 +304,9 @@ class Gate:
 
     def _announce(self, passing: Passing, now: int) -> None:
         """Its first read has been taken."""
-        reader, antenna = self._ears[passing.ear]
+        reader, antenna = passing.ear
         utc_ns = passing.first + passing.offset_ns
-        self._out.append(Opened(passing.id, passing.chip, utc_ns, self.line, reader, antenna))
+        self._out.append(Opened(passing.id, passing.chip, utc_ns, self.line, reader, antenna or None))
         if self.rules.pick == "first":
             self._tell(passing, now, None)
         self._queue(passing)
@@ -459,7 +447,7 @@ class Gate:
             passing.told_now = max(now, passing.heard_now)
             passing.told_peak_dbm = best.peak_dbm
         passing.rev += 1
-        reader, antenna = self._ears[best.ear]
+        reader, antenna = best.ear
         offset_ns = passing.offset_ns
         self._out.append(
             Told(
@@ -477,7 +465,7 @@ class Gate:
                 rssi_dbm=passing.strongest_dbm,
                 line=self.line,
                 reader=reader,
-                antenna=antenna,
+                antenna=antenna or None,
                 lingering=passing.lingering,
                 left=passing.left,
                 loiter=passing.loiter,

@@ -15,15 +15,20 @@ REACH_DB = 10
 WEIGHTS = [10.0 ** (-below / 10) for below in range(REACH_DB + 1)]  # power, by whole dB below the peak
 
 
-KeptRead = tuple[int, int, int]
-"""What the moment needs of a read: its time in ns, an index that names reader and antenna, its dBm."""
+NO_ANTENNA = 0  # of a reader that names none: antennas count from 1
+
+Ear = tuple[str, int]
+"""Where a read was heard: the reader and its antenna, or ``NO_ANTENNA``."""
+
+KeptRead = tuple[int, Ear, int]
+"""What the moment needs of a read: its time in ns, where it was heard, its dBm."""
 
 
 class Moment(NamedTuple):
     """The best time, where it was heard, and how strong the peak was (None without signal strengths)."""
 
     t_ns: int
-    ear: int
+    ear: Ear
     peak_dbm: int | None
 
 
@@ -43,7 +48,7 @@ def best_of(reads: list[KeptRead]) -> Moment:
     return Moment(peak_ns + round(moment_sum / weight_sum), ear, -weakness)
 
 
-def _has_company(read: tuple[int, int, int], by_strength: list[tuple[int, int, int]]) -> bool:
+def _has_company(read: tuple[int, int, Ear], by_strength: list[tuple[int, int, Ear]]) -> bool:
     weakness, t_ns, ear = read
     for other in by_strength:
         if other[0] > weakness + REACH_DB:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from reader.model import NS_PER_S, Pick, Use
-from reader.moment import KeptRead
+from reader.moment import Ear, KeptRead
 
 REPEAT_WITHIN_NS = 60 * NS_PER_S
 
@@ -34,7 +34,7 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     nth: int
     loiter: bool
     after_restart: bool
-    ear: int
+    ear: Ear
     offset_ns: int
     mono_ns: int
     first: int
@@ -135,7 +135,6 @@ class GateState(msgspec.Struct, array_like=True):
 
     passings: list[Passing]
     nth: dict[str, int]
-    ears: list[tuple[str, int | None]]
     spells: list[tuple[int, int | None]]
     seen: dict[str, Seen]
     newest: int | None

@@ -107,7 +107,7 @@ def test_a_module_without_a_region_is_not_started_and_says_so(tmp_path: Path, mo
             reader.terminate()
 
 
-@pytest.mark.parametrize("fault", ["silence@1", "reboot@1"])
+@pytest.mark.parametrize("fault", ["silence@3", "reboot@3"])
 def test_a_streaming_reader_that_falls_silent_or_restarts_is_started_again(
     tmp_path: Path, mosquitto: Mosquitto, fault: str
 ) -> None:
