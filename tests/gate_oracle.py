@@ -21,12 +21,12 @@ Ear = tuple[str, int | None]
 
 
 class Read(NamedTuple):
-    """One read: when (gate time), what "now" was when it came, how strong, by which ear of the line (its number)."""
+    """One read: when (gate time), what "now" was when it came, how strong, by which reader and antenna."""
 
     t: int
     came: int
     dbm: int | None
-    ear: int
+    ear: Ear
 
 
 class Revision(NamedTuple):
@@ -76,14 +76,21 @@ def dbm(read: Read) -> int:
     return read.dbm
 
 
+def name(read: Read) -> tuple[str, int]:
+    reader, antenna = read.ear
+    return reader, antenna or 0
+
+
 def is_beside(read: Read, peak: Read) -> bool:
     return read.ear == peak.ear and abs(read.t - peak.t) <= 0.75 * S and abs(dbm(read) - dbm(peak)) <= 10
 
 
 def peak_of(reads: list[Read]) -> Read | None:
     """The strongest read that has another beside it, or if none has the strongest; None without any signal."""
-    # choice: of equally strong ones the earliest; of those at one instant, the ear that was heard first.
-    signals = sorted((read for read in reads if read.dbm is not None), key=lambda read: (-dbm(read), read.t, read.ear))
+    # choice: of equally strong ones the earliest; of those at one instant, the first by reader and antenna.
+    signals = sorted(
+        (read for read in reads if read.dbm is not None), key=lambda read: (-dbm(read), read.t, name(read))
+    )
     accompanied = [peak for peak in signals if any(is_beside(read, peak) for read in signals if read is not peak)]
     return (accompanied + signals + [None])[0]
 
@@ -106,7 +113,6 @@ class Oracle:
         self.rules = rules
         self.crossings: list[Crossing] = []
         self.repeats = 0
-        self._ears: list[Ear] = []
         self._spells: list[tuple[int, int | None]] = []
         self._seen: list[tuple[object, int]] = []
         self._newest: tuple[int, int] | None = None  # the newest reader time, and the host's when it came
@@ -131,9 +137,7 @@ class Oracle:
                     continue
                 self._seen.append((mark, now))
             ear = (given.reader, read.antenna)
-            if ear not in self._ears:
-                self._ears.append(ear)
-            self._take(read.chip, Read(t, now, read.rssi_dbm, self._ears.index(ear)))
+            self._take(read.chip, Read(t, now, read.rssi_dbm, ear))
 
     def advance(self, host_ns: int) -> None:
         if self._has_now():
@@ -313,7 +317,7 @@ class Oracle:
                 reads=len(crossing.reads),
                 dbm=max((dbm(read) for read in crossing.reads if read.dbm is not None), default=None),
                 # choice: without any signal, where the passing opened.
-                ear=self._ears[(peak or crossing.reads[0]).ear],
+                ear=(peak or crossing.reads[0]).ear,
                 lingering=crossing.lingering,
                 left=crossing.left,
             )
