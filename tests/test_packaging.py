@@ -40,6 +40,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     assert {name for name in names if ".dist-info/" not in name} == code | data
 
 
+@pytest.mark.long
 def test_in_an_empty_environment_the_wheel_alone_plays_the_demo(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     run(sys.executable, "-m", "venv", str(environment))
