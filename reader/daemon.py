@@ -24,14 +24,13 @@ from reader.box.status import Facts, LineUse, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.config import Config, load_chips
-from reader.errors import ConfigError, TimingMatError, UsageError
+from reader.errors import ConfigError, JournalError, TimingMatError, UsageError
 from reader.health import part_of_broker, part_of_clock, part_of_journal, reader_from_link
 from reader.journal import JournalView
 from reader.line.link import Link
-from reader.lines import LinesSettings
+from reader.lines import settings_from_config
 from reader.messages import Heard, Part, Status
 from reader.model import NS_PER_S, Identity
-from reader.passing import Rules
 from reader.resume import resume
 from reader.uplink.publisher import Uplink
 
@@ -66,26 +65,6 @@ def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "
         daemon.stop()
 
 
-def lines_settings(config: Config) -> LinesSettings:
-    """The gates that a configuration asks for."""
-    rules_of_line = {}
-    for reader in config.readers:
-        gate = config.gate
-        rules_of_line[reader.line] = Rules(
-            pick=gate.pick,
-            use=config.mat.use,
-            quiet_ns=round(gate.quiet_s * NS_PER_S),
-            dead_time_ns=round(gate.dead_time_s * NS_PER_S),
-            linger_ns=round(gate.linger_s * NS_PER_S),
-            time_from="reader" if reader.time_from == "reader" else "host",
-        )
-    return LinesSettings(
-        line_of_reader={reader.name: reader.line for reader in config.readers},
-        rules_of_line=rules_of_line,
-        reference=frozenset(config.chips.reference),
-    )
-
-
 class Daemon:
     """All parts of one run."""
 
@@ -102,7 +81,7 @@ class Daemon:
             path=config.journal.path,
             identity=self._identity,
             role=config.mat.role,
-            settings=lines_settings(config),
+            settings=settings_from_config(config),
             bibs=bibs,
             tells_heard=config.gate.heard,
             clock=clock,
@@ -112,7 +91,7 @@ class Daemon:
             memory=_places_in_memory(config),
         )
         self._recorder = recorder = self._resumed.recorder
-        self._recording = threading.Thread(target=recorder.run, name="recorder", daemon=True)
+        self._recording = threading.Thread(target=self._record, name="recorder", daemon=True)
         self._links = [
             Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM) for reader in config.readers
         ]
@@ -120,6 +99,7 @@ class Daemon:
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._words: dict[str, str] = {}
+        self._fault = ""
         self._line_use = {link.settings.name: LineUse() for link in self._links}
 
     def start(self) -> None:
@@ -138,9 +118,18 @@ class Daemon:
         mat = self._config.mat
         log.info("timing %s/%s/%s on box %s; Ctrl-C ends it", mat.event, mat.point, mat.id, self._identity.box)
 
+    def _record(self) -> None:
+        try:
+            self._recorder.run()
+        except Exception as error:
+            log.debug("the recorder's fault", exc_info=True)
+            self._fault = f"the recorder ended by a fault of this program ({error!r}); please report it"
+
     def watch(self, stopping: threading.Event) -> None:
         """Look after the threads and say how it stands, until told to stop."""
         while not stopping.wait(LOOP_S):
+            if self._fault:
+                raise JournalError(self._fault)  # to end is to be started anew, and to record again
             status = self._look()
             self._teller.tell(status, self._clock.mono_ns())
             self._log_changes(status)
@@ -162,7 +151,10 @@ class Daemon:
         self._recording.join(DISK_MAY_TAKE_NS / NS_PER_S)
         self._uplink.stop()
         if not self._recording.is_alive():
-            self._recorder.close()
+            try:
+                self._recorder.close()
+            except JournalError as error:
+                log.warning("the end of the log could not be written: %s", error)
         self._notifier.close()
 
     def _make_uplink(self) -> Uplink:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reader.config import Config
 from reader.gate import Gate
 from reader.model import NS_PER_S, Began, Hearing, Input, Reads, Ticked
 from reader.passing import GateState, Opened, Rules, Told
@@ -22,6 +23,26 @@ class LinesSettings(msgspec.Struct, frozen=True):
     line_of_reader: dict[str, str]
     rules_of_line: dict[str, Rules]
     reference: frozenset[str] = frozenset()
+
+
+def settings_from_config(config: Config) -> LinesSettings:
+    """The gates that a configuration asks for."""
+    rules_of_line = {}
+    for reader in config.readers:
+        gate = config.gate
+        rules_of_line[reader.line] = Rules(
+            pick=gate.pick,
+            use=config.mat.use,
+            quiet_ns=round(gate.quiet_s * NS_PER_S),
+            dead_time_ns=round(gate.dead_time_s * NS_PER_S),
+            linger_ns=round(gate.linger_s * NS_PER_S),
+            time_from="reader" if reader.time_from == "reader" else "host",
+        )
+    return LinesSettings(
+        line_of_reader={reader.name: reader.line for reader in config.readers},
+        rules_of_line=rules_of_line,
+        reference=frozenset(config.chips.reference),
+    )
 
 
 class LinesState(msgspec.Struct):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from reader.box.control import ask
@@ -58,7 +59,7 @@ def _show(said: dict[str, object], console: Console) -> None:
     parts = said["parts"]
     assert isinstance(parts, dict)  # noqa: S101 - the daemon's own message
     for name, part in parts.items():
-        table.add_row(name, f"[{COLOURS[part['word']]}]{part['word']}[/]", part["says"])
+        table.add_row(name, f"[{COLOURS[part['word']]}]{part['word']}[/]", escape(part["says"]))
     console.print(table)
     counts, on_mat, teardown = said["counts"], said["on_mat"], said["teardown"]
     assert isinstance(counts, dict)  # noqa: S101 - likewise
@@ -70,4 +71,4 @@ def _show(said: dict[str, object], console: Console) -> None:
     )
     console.print(f"rejected on the line: {rejected}; last read: {said['last_read'] or 'none yet'}")
     console.print(f"epoch {said['epoch']}: {said['last_seq']} entries, {said['backlog']} not yet delivered")
-    console.print(f"{teardown['verdict']}: {'; '.join(teardown['reasons'])}")
+    console.print(f"{teardown['verdict']}: {escape('; '.join(teardown['reasons']))}")
