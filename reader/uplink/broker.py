@@ -30,6 +30,7 @@ from reader.config import MqttSettings
 from reader.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from reader.model import NS_PER_S
 from reader.uplink.account import password, tls_context, words
+from reader.uplink.gathering import GatheringSocket
 
 KEEPALIVE_S = 10  # a half-open link is found after twice this
 CONNECT_LIMIT_S = 3.0  # for TCP and for TLS, each
@@ -142,7 +143,7 @@ class Broker:
         connack_limit_s: float,
     ) -> Connection:
         where = "{}:{}".format(*address)
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311,
@@ -180,7 +181,7 @@ class Connection:
     ``inbox`` hold what has come; the caller takes from them.
     """
 
-    def __init__(self, client: Client, where: str, version: Version, clock: Clock) -> None:
+    def __init__(self, client: _Client, where: str, version: Version, clock: Clock) -> None:
         self.where = where
         self.version = version
         self.window = WINDOW
@@ -223,13 +224,12 @@ class Connection:
 
     def publish_now_or_never(self, message: Outgoing) -> None:
         """Send with QoS 0, unless earlier messages are still stuck in this host."""
-        self.flush()
         client = self._client
-        if not client.want_write():
+        if not client.gathering.is_stuck:
             # Nobody asks whether it was sent; to tell of it costs paho more than to send it.
             client.on_publish = None
             client.publish(message.topic, message.payload, 0)
-            self.flush()
+            client.loop_write()
             client.on_publish = self._acknowledged
 
     def subscribe(self, *topics: str) -> None:
@@ -240,6 +240,10 @@ class Connection:
         """Hand what was published to the network, as far as it takes it."""
         if self._client.want_write():
             self._client.loop_write()
+        try:
+            self._client.gathering.flush()
+        except OSError as error:
+            self._end(BrokerUnreachable(f"broker {self.where}: the connection was lost ({words(error)})"))
 
     def turn(self, timeout_s: float, wake_fd: int = -1) -> None:
         """Wait for the network, for ``wake_fd`` to be readable, or for the time; do what is to be done.
@@ -250,11 +254,11 @@ class Connection:
         self.flush()
         sock = client.socket()
         if sock is not None:
-            self._watch(sock.fileno(), wake_fd, client.want_write())
+            self._watch(sock.fileno(), wake_fd, client.gathering.has_unsent)
             for fd, events in self._poll.poll(timeout_s * 1000):
                 if fd != wake_fd and events & ~select.POLLOUT:
                     client.loop_read()
-            while _is_tls_holding_back(client):
+            while client.socket() is not None and client.gathering.holds_back:
                 client.loop_read()
             self.flush()
         now_ns = self._clock.mono_ns()
@@ -347,14 +351,18 @@ class Connection:
         self.inbox.append(Arrived(message.topic, bytes(message.payload), message.retain))
 
 
+class _Client(Client):
+    """paho on a socket that gathers. The hook is paho's own, for proxies and the like, but not a public one."""
+
+    gathering: GatheringSocket
+
+    def _create_socket(self) -> GatheringSocket:
+        self.gathering = GatheringSocket(cast(socket.socket, super()._create_socket()))
+        return self.gathering
+
+
 def _open_socket(_client: Client, _userdata: object, sock: object) -> None:
     cast(socket.socket, sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _is_tls_holding_back(client: Client) -> bool:
-    """Whether TLS has taken bytes out of the socket that were not read yet: they wake no poll."""
-    sock = client.socket()
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _leave_for_flush(_client: Client, _userdata: object, _sock: object) -> None:

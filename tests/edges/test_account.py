@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -107,8 +108,7 @@ def test_a_name_that_leads_nowhere_is_said(host: str) -> None:
 
 def test_the_network_does_not_wait_for_company(mosquitto: Mosquitto) -> None:
     connection = Broker(MqttSettings(port=mosquitto.port), "box", SystemClock()).connect()
-    sock = connection._client.socket()
-    assert isinstance(sock, socket.socket)
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with socket.socket(fileno=os.dup(connection._client.gathering.fileno())) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert connection.window == 20, "what mosquitto grants"
     connection.close()
