@@ -55,6 +55,8 @@ def connect_writing(path: Path) -> sqlite3.Connection:
         # Measured: checkpoints of 100 pages write less to the card than the default 1,000, and commit faster.
         connection.execute("PRAGMA wal_autocheckpoint=100")
         connection.execute("PRAGMA foreign_keys=ON")
+        # It only ever appends: a quarter of SQLite's usual 2 MB of pages does as well.
+        connection.execute("PRAGMA cache_size=-512")
     except sqlite3.Error as error:
         raise translate(error, path) from error
     return connection

@@ -174,7 +174,7 @@ def _ns_from_date(digits: bytes) -> int | None:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) * NS_PER_S
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)  # more than are on a mat at once
 def _chip_from_hex(code: bytes) -> str:
     """Upper-case text; the same object for the same chip, so that a race's reads don't each hold one of their own."""
     return code.upper().decode()
