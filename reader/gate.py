@@ -109,7 +109,8 @@ class Gate:
             if passing is None:
                 passing = self._open_passing(chip, t, now, ear, offset_ns, host_ns)
             passing.reads += 1
-            passing.heard_now = now
+            if now > passing.heard_now:  # a reader's time that is late puts "now" back
+                passing.heard_now = now
             was_first, was_last = passing.first, passing.last
             if t > was_last:
                 passing.last = t
