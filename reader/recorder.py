@@ -45,8 +45,6 @@ class Report(NamedTuple):
     epoch: str
     last_seq: int
     reads: int
-    repeats: int
-    passings: int
     splits: int
     chips: int
     last_read_utc_ns: int | None
@@ -271,8 +269,6 @@ class Recorder:
             epoch=self.journal.epoch,
             last_seq=self.journal.last_seq,
             reads=sum(count["reads"] for count in counts),
-            repeats=sum(count["repeats"] for count in counts),
-            passings=sum(count["passings"] for count in counts),
             splits=self._splits,
             chips=sum(gate.chips_heard() for gate in self._lines.gates.values()),
             last_read_utc_ns=self._last_read_utc_ns,

@@ -6,7 +6,6 @@ whatever can be read) is copied once into the journal that took its place, under
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reader.journal.schema import connect_aside, translate
+from reader.journal.schema import connect_aside, sync_folder, translate
 from reader.journal.writer import Journal, OldEpoch
 from reader.model import Identity
 
@@ -40,9 +39,7 @@ def set_aside(path: Path, word: str) -> Path:
         part = path.with_name(path.name + ending)
         if part.exists():
             part.rename(aside.with_name(aside.name + ending))
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    sync_folder(path.parent)
     return aside
 
 

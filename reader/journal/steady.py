@@ -157,14 +157,14 @@ class SteadyJournal:
             if disk is None:
                 if self._path.exists():
                     set_aside(self._path, "failed")
-                disk = Journal.create(self._path, self._identity)
+                disk = self._disk = Journal.create(self._path, self._identity)  # the next try goes on with it
                 take_in_all(disk)
             epochs, inputs = everything_in(memory.path)
             disk.take_in(f"memory-{memory.epoch}", epochs, inputs)
         except (JournalError, OSError) as error:
             self.trouble = str(error)
             return ""
-        self._now = self._disk = disk
+        self._now = disk
         self._memory = None
         self.trouble = ""
         memory.close()

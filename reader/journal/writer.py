@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from reader.errors import DiskRefused, JournalDamaged, JournalInUse
-from reader.journal.schema import TABLES, VERSION, connect_writing, translate
+from reader.journal.schema import TABLES, VERSION, connect_writing, sync_folder, translate
 from reader.journal.view import JournalView
 from reader.model import Identity, Input
 
@@ -61,8 +61,9 @@ class Journal:
     def create(cls, path: Path, identity: Identity) -> Journal:
         """Begin a journal where there is none: a fresh epoch, bound to this identity."""
         lock = _hold(path)
-        connection = connect_writing(path)
+        connection = None
         try:
+            connection = connect_writing(path)
             connection.execute("BEGIN IMMEDIATE")
             for statement in TABLES.split(";")[:-1]:
                 connection.execute(statement)
@@ -72,15 +73,16 @@ class Journal:
             _insert_epoch(connection, secrets.token_hex(8), identity)
             connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("COMMIT")
-            # The name of a new file is as durable as its folder.
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+            sync_folder(path.parent)
             return cls(path, connection, lock)
-        except (sqlite3.Error, OSError) as error:
-            connection.close()
+        except BaseException as error:
+            # The lock too: left open it would keep this process itself from trying again.
+            if connection is not None:
+                connection.close()
             os.close(lock)
-            raise (translate(error, path) if isinstance(error, sqlite3.Error) else error) from error
+            if isinstance(error, sqlite3.Error):
+                raise translate(error, path) from error
+            raise
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -107,7 +109,7 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Close the writer. Close it while a reader is open, and the readers last: see TRAPS in the package's tests."""
+        """Close the writer. Close it while a view is open, and the views last: SQLite then leaves the log readable."""
         self._connection.close()
         os.close(self._lock)
 

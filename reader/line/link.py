@@ -38,7 +38,6 @@ class LinkState(NamedTuple):
     family: str | None
     baud: int | None
     bytes_read: int
-    reads: int
     rejected: dict[str, int]
     antennas: list[Heard60s]
     progress_ns: int
@@ -70,7 +69,6 @@ class Link:
         self._baud = settings.baud
         self._tries = 0
         self._bytes = 0
-        self._reads = 0
         self._rejected: dict[str, int] = {}
         self._activity = Activity()
         self._antennas: list[Heard60s] = []
@@ -186,7 +184,6 @@ class Link:
             return
         reads = [event for event in events if type(event) is ChipRead]
         if reads:
-            self._reads += len(reads)
             self._activity.note(reads, at.mono_ns)
         if len(reads) < len(events):
             for event in events:
@@ -234,7 +231,6 @@ class Link:
             family=self._family,
             baud=self._baud,
             bytes_read=self._bytes,
-            reads=self._reads,
             rejected=self._rejected,
             antennas=self._antennas,
             progress_ns=now_ns,

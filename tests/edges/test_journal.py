@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reader.errors import DiskFull, JournalInUse
+from reader.errors import DiskFull, DiskRefused, JournalInUse
 from reader.journal import Entry, Journal, JournalView
 from reader.journal.aside import set_aside
 from reader.lines import Lines
@@ -120,6 +120,15 @@ def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path: Path) -
         open_journal(path, MAT, owing_nothing)
     journal.close()
     Journal.open(path).close()
+
+
+def test_what_could_not_be_begun_is_begun_when_the_disk_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.mkdir()  # SQLite can't open it
+    with pytest.raises(DiskRefused):
+        Journal.create(path, MAT)
+    path.rmdir()
+    Journal.create(path, MAT).close()
 
 
 def test_delivery_never_goes_back(tmp_path: Path) -> None:
