@@ -162,10 +162,15 @@ def _listen(path: Path) -> socket.socket:
     try:
         _remove_stale(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        unready = path.with_name(f"{path.name}~")
         try:
-            listener.bind(str(path))
-            path.chmod(MODE)  # before listen(): until then nobody can connect
+            if unready.is_socket():
+                unready.unlink()
+            listener.bind(str(unready))
+            unready.chmod(MODE)  # before listen(): until then nobody can connect
             listener.listen(CLIENTS)
+            os.link(unready, path)  # whoever sees the socket is answered; never over another daemon's
+            unready.unlink()
         except OSError:
             listener.close()
             raise

@@ -186,6 +186,26 @@ def test_a_dead_daemons_socket_is_replaced_a_live_ones_is_not(tmp_path: Path) ->
     first.stop()
 
 
+def test_whoever_sees_the_socket_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "control.sock"
+    listen = socket.socket.listen
+    was_seen = []
+
+    def look_and_listen(listener: socket.socket, backlog: int) -> None:
+        was_seen.append(path.exists())
+        listen(listener, backlog)
+
+    monkeypatch.setattr(socket.socket, "listen", look_and_listen)
+    server = ControlServer(path, lambda _: {})
+    server.start()
+    try:
+        assert was_seen == [False]
+        assert ask(path, {"do": "ping"})["ok"]
+        assert list(tmp_path.iterdir()) == [path]
+    finally:
+        server.stop()
+
+
 def test_what_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_text("precious")
