@@ -12,17 +12,37 @@ from reader.uplink.publisher import UplinkState
 
 def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFacts:
     """One reader."""
-    hearing = "up" if state.hears else "down"
     return ReaderFacts(
         name=state.name,
         part=Part(state.word, state.says),
         hears=state.hears,
         rejected=state.rejected,
-        antennas=[
-            Antenna(state.name, one.antenna, hearing, one.reads, one.chips, one.best_dbm) for one in state.antennas
-        ],
+        antennas=_antennas_of(state),
         line_use_pct=line_use_pct,
     )
+
+
+def _antennas_of(state: LinkState) -> list[Antenna]:
+    """Those that the reader listens on, and those that were heard: "up" while the reader hears, else "down"."""
+    heard = {one.antenna: one for one in state.antennas}
+    stand = {one.antenna: one for one in state.standings}
+    antennas = []
+    for number in sorted({*heard, *stand}, key=lambda antenna: antenna or 0):
+        standing = stand.get(number) if number is not None else None
+        word = standing.state if standing is not None else "up"
+        counted = heard.get(number)
+        antennas.append(
+            Antenna(
+                reader=state.name,
+                antenna=number,
+                state=word if state.hears else "down",
+                reads_60s=counted.reads if counted else 0,
+                chips_60s=counted.chips if counted else 0,
+                best_dbm=counted.best_dbm if counted else None,
+                revisit_ms=standing.revisit_ms if standing else None,
+            )
+        )
+    return antennas
 
 
 def part_of_clock(clock: Clock) -> Part:

@@ -129,7 +129,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Antenna(msgspec.Struct, frozen=True):
-    """What one antenna hears."""
+    """What one antenna hears. ``revisit_ms``: how long it waits for its next turn; None where it is not known."""
 
     reader: str
     antenna: int | None
@@ -137,6 +137,7 @@ class Antenna(msgspec.Struct, frozen=True):
     reads_60s: int
     chips_60s: int
     best_dbm: int | None
+    revisit_ms: float | None = None
 
 
 class OnMat(msgspec.Struct, frozen=True):

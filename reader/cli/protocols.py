@@ -20,15 +20,17 @@ def protocols(
     Example: timing-mat protocols
     """
     if as_json:
-        rows = [{name: value for name, value in family._asdict().items() if name != "module"} for family in FAMILIES]
+        hidden = {"module", "question"}
+        rows = [{name: value for name, value in family._asdict().items() if name not in hidden} for family in FAMILIES]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("protocol", "readers", "factory baud", "keep-alives", "dated records")
+    table = Table("protocol", "readers", "factory baud", "other bauds", "keep-alives", "dated records")
     for family in FAMILIES:
         table.add_row(
             family.name,
             family.says,
             str(family.baud),
+            ", ".join(str(baud) for baud in sorted(family.bauds) if baud != family.baud),
             "yes" if family.has_keep_alives else "no",
             "yes" if family.has_date else "no",
         )

@@ -19,7 +19,7 @@ from reader.errors import PortMissing, ReaderError
 from reader.line.activity import Activity, Heard60s
 from reader.line.auto import Guess, speeds
 from reader.line.port import Port, find_ports
-from reader.line.protocols import BY_NAME, Conversation, Decoder, Standing, load
+from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
 from reader.model import NS_PER_S, ChipRead, Event, Hearing, Instant, Reads, Rejected
 
 READ_WAIT_S = 0.1
@@ -40,6 +40,7 @@ class LinkState(NamedTuple):
     bytes_read: int
     rejected: dict[str, int]
     antennas: list[Heard60s]
+    standings: list[AntennaStanding]
     progress_ns: int
 
 
@@ -72,7 +73,9 @@ class Link:
         self._rejected: dict[str, int] = {}
         self._activity = Activity()
         self._antennas: list[Heard60s] = []
+        self._standings: list[AntennaStanding] = []
         self._antennas_due_ns = 0
+        self._talk: Conversation | None = None
         self.state = self._make_state()
 
     def start(self) -> None:
@@ -151,32 +154,36 @@ class Link:
         self, port: Port, decoder: Decoder, talk: Conversation, events: list[Event], at: Instant | None
     ) -> None:
         """Drain, stamp, decode, answer; until the port goes."""
-        now = self._clock.now()
-        self._send(port, talk.opened(now.mono_ns))
-        last_ns = now.mono_ns
+        self._talk = talk
+        now = last = self._clock.now()
+        self._send(port, talk, talk.opened(now.mono_ns))
         is_idle = True  # the decoder has been told of the silence
         if at is not None:
             self._take(port, talk, events, at)
         self._stand(talk.standing, now)
         while not self._stopping.is_set():
-            chunk = port.read(READ_WAIT_S if is_idle else SILENT_S)
+            wait_s = READ_WAIT_S if is_idle else SILENT_S
+            if (due_ns := talk.due_ns) is not None:
+                wait_s = min(wait_s, max(0.0, (due_ns - now.mono_ns) / NS_PER_S))
+            chunk = port.read(wait_s)
             if chunk is not None:
                 is_idle = False
                 self._bytes += len(chunk.data)
-                last_ns = chunk.at.mono_ns
-                self._take(port, talk, decoder.feed(chunk.data), chunk.at)
-                now = chunk.at
+                last = now = chunk.at
+                self._take(port, talk, decoder.feed(chunk.data), now)
             else:
                 now = self._clock.now()
-                if not is_idle and now.mono_ns - last_ns >= SILENT_S * NS_PER_S:
+                if not is_idle and now.mono_ns - last.mono_ns >= SILENT_S * NS_PER_S:
                     is_idle = True
-                    self._take(port, talk, decoder.idle(), now)
-            self._send(port, talk.tick(now.mono_ns))
+                    self._take(port, talk, decoder.idle(), last)  # what is let out now came then
+            self._send(port, talk, talk.tick(now.mono_ns))
             if talk.standing is not self._standing:
                 self._stand(talk.standing, now)
             self.state = self._make_state()
             while port.is_paced and not self._has_room() and not self._stopping.is_set():
                 self._stopping.wait(ROOM_WAIT_S)
+        self._send(port, talk, talk.closing())
+        port.flush()
 
     def _take(self, port: Port, talk: Conversation, events: list[Event], at: Instant) -> None:
         """Hand on the chip reads of one chunk, count the rest, and answer."""
@@ -189,7 +196,7 @@ class Link:
             for event in events:
                 if type(event) is Rejected:
                     self._rejected[event.reason] = self._rejected.get(event.reason, 0) + 1
-        self._send(port, talk.heard(events, at.mono_ns))
+        self._send(port, talk, talk.heard(events, at.mono_ns))
         if talk.standing is not self._standing:
             self._stand(talk.standing, at)  # before the reads: a reader that reports one hears
         if reads:
@@ -202,9 +209,13 @@ class Link:
         offset = local.utcoffset()
         return int(offset.total_seconds()) * NS_PER_S if offset else 0
 
-    def _send(self, port: Port, data: bytes) -> None:
+    def _send(self, port: Port, talk: Conversation, data: bytes) -> None:
         if data:
             port.write(data)
+        if talk.baud is not None and talk.baud != self._baud:
+            port.flush()  # what was said at the old speed goes out at it
+            port.set_baud(talk.baud)
+            self._baud = talk.baud
 
     def _stand(self, standing: Standing, at: Instant) -> None:
         """Note how it stands; a change of hearing is handed on, the first one too."""
@@ -223,6 +234,7 @@ class Link:
         if now_ns >= self._antennas_due_ns:
             self._antennas_due_ns = now_ns + NS_PER_S
             self._antennas = self._activity.last_minute(now_ns)
+            self._standings = self._talk.antennas if self._talk is not None else []
         return LinkState(
             name=self.settings.name,
             word=standing.word,
@@ -233,5 +245,6 @@ class Link:
             bytes_read=self._bytes,
             rejected=self._rejected,
             antennas=self._antennas,
+            standings=self._standings,
             progress_ns=now_ns,
         )

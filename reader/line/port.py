@@ -68,6 +68,27 @@ class Port:
         except (serial.SerialException, OSError, ValueError, TypeError) as error:
             raise PortGone(f"{self.name}: the line went away ({error}); look at the cable") from error
 
+    @property
+    def baud(self) -> int:
+        """The speed of the line."""
+        return int(self._serial.baudrate)
+
+    def set_baud(self, baud: int) -> None:
+        """Go on at another speed; PortGone, or PortRefused where the line can't have it."""
+        try:
+            self._serial.baudrate = baud
+        except ValueError as error:
+            raise PortRefused(f"{self.name}: can't be set to {baud} baud ({error})") from error
+        except (serial.SerialException, OSError, TypeError) as error:
+            raise PortGone(f"{self.name}: the line went away ({error}); look at the cable") from error
+
+    def flush(self) -> None:
+        """Wait until all that was written has left; PortGone."""
+        try:
+            self._serial.flush()
+        except (serial.SerialException, OSError, ValueError, TypeError) as error:
+            raise PortGone(f"{self.name}: the line went away ({error}); look at the cable") from error
+
     def close(self) -> None:
         """Let go of the device at once: held open, it would come back under another name."""
         try:

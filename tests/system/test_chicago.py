@@ -20,6 +20,7 @@ CROSSINGS = Path(__file__).parents[2].parent / "shared" / "data" / "chicago-2023
 
 
 @pytest.mark.skipif(not CROSSINGS.exists(), reason="the crossings are not here: ../shared/data")
+@pytest.mark.long
 def test_every_finisher_of_chicago_is_told_once_and_right(
     tmp_path: Path, mosquitto: Mosquitto, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, message
 from tests.waiting import wait_until
@@ -16,6 +18,7 @@ from tests.waiting import wait_until
 KILLS = 20
 
 
+@pytest.mark.long
 def test_kill_9_at_random_moments_loses_nothing_committed_and_tells_no_crossing_as_two(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -3,17 +3,25 @@
 A module of the table offers:
 
 - ``Decoder()``: :class:`Decoder`, total over any bytes in any chunks.
-- ``Conversation()``: :class:`Conversation`, what is said to the reader so that it reports reads.
+- ``Conversation(wanted)``: :class:`Conversation`, what is said to the reader so that it reports reads; ``wanted`` is
+  what a profile asks of it, or None.
+- ``SETTINGS``: what of the reader can be read and written (:mod:`.settings`); ``ON_START``: the keys of a profile that
+  are no settings of the reader but part of how its reads are asked for.
+- ``identify()``: a script (:mod:`.asking`) that asks who is there and changes nothing: :class:`Known`.
+- ``is_proof(events)``: whether these, decoded by this family's decoder, show beyond doubt that it is this family.
 - ``fields(frame)``: all that one whole frame says, by the names of the maker's manual, for people.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Literal, NamedTuple, Protocol, cast
 
 import msgspec
 
+from reader.line.protocols.asking import Script
+from reader.line.protocols.settings import Setting, Wanted
 from reader.model import Event
 
 
@@ -39,10 +47,30 @@ class Standing(msgspec.Struct, frozen=True):
     says: str
 
 
+class AntennaStanding(NamedTuple):
+    """How it stands with one antenna (from 1); ``revisit_ms``: how long it waits for its next turn, None if unknown."""
+
+    antenna: int
+    state: Literal["up", "missing", "bad", "unknown"]
+    revisit_ms: float | None
+
+
 class Conversation(Protocol):
-    """What the host says to one reader, sans-IO; times are monotonic nanoseconds, passed in."""
+    """What the host says to one reader, sans-IO; times are monotonic nanoseconds, passed in.
+
+    ``baud``: the speed that the line should have now; None: as it was opened. Looked at after every call.
+    """
 
     standing: Standing
+    baud: int | None
+
+    @property
+    def due_ns(self) -> int | None:
+        """When ``tick`` has something to do, where that may be sooner than in a tenth of a second."""
+
+    @property
+    def antennas(self) -> list[AntennaStanding]:
+        """The antennas that the reader listens on; empty where it does not tell them apart."""
 
     def opened(self, now_ns: int) -> bytes:
         """The port has just been opened: what to send."""
@@ -53,6 +81,22 @@ class Conversation(Protocol):
     def tick(self, now_ns: int) -> bytes:
         """Time has passed (called at least ten times a second): what to send."""
 
+    def closing(self) -> bytes:
+        """The port is about to be closed on purpose: what to send, so that the reader is left in peace."""
+
+
+class Known(NamedTuple):
+    """Who a reader says it is; None or nothing where it does not say. ``antennas``: the ports it has, from 1.
+
+    ``says``: what else there is to know, a short sentence each.
+    """
+
+    model: str | None
+    firmware: str | None
+    antennas: tuple[int, ...] = ()
+    region: str | None = None
+    says: tuple[str, ...] = ()
+
 
 class Family(NamedTuple):
     """One row of the table."""
@@ -61,19 +105,32 @@ class Family(NamedTuple):
     module: str
     says: str  # what it is, for `timing-mat protocols`
     baud: int  # what it leaves the factory with
+    bauds: tuple[int, ...]  # all that it can be set to, the likeliest first
+    question: bytes  # asks who is there, and changes nothing in any reader; nothing for one that only talks
     has_keep_alives: bool  # silence means something
     has_date: bool  # its records bear a date, so that `time_from = "reader"` can be used
 
 
 FAMILIES = (
-    Family("ipico", "reader.line.protocols.ipico", "IPICO Lite, Elite, Super Elite: ASCII lines", 9600, False, True),
+    Family(
+        "ipico",
+        "reader.line.protocols.ipico",
+        "IPICO Lite, Elite, Super Elite, Trident: lines of ASCII",
+        9600,
+        (9600, 38400, 115200, 19200, 57600, 4800),
+        b"ab00000222\r\n",
+        has_keep_alives=False,
+        has_date=True,
+    ),
     Family(
         "thingmagic",
         "reader.line.protocols.thingmagic",
-        "ThingMagic / JADAK M6e, M6e Micro, M6e Nano, M7e: binary frames, streamed",
+        "ThingMagic / JADAK M5e, M6e, M6e Micro, M6e Nano, M7e: binary frames, streamed",
         115200,
-        True,
-        False,
+        (115200, 9600, 921600, 19200, 38400, 57600, 230400, 460800),
+        bytes.fromhex("FF000C1D03"),
+        has_keep_alives=True,
+        has_date=False,
     ),
 )
 
@@ -81,8 +138,13 @@ BY_NAME = {family.name: family for family in FAMILIES}
 
 
 class _Module(Protocol):
+    SETTINGS: Sequence[Setting]
+    ON_START: frozenset[str]
+
     def Decoder(self) -> Decoder: ...  # noqa: N802 - the class of a family's module, called
-    def Conversation(self) -> Conversation: ...  # noqa: N802 - likewise
+    def Conversation(self, wanted: Wanted | None = None) -> Conversation: ...  # noqa: N802 - likewise
+    def identify(self) -> Script[Known]: ...
+    def is_proof(self, events: Sequence[Event]) -> bool: ...
     def fields(self, frame: bytes) -> dict[str, object]: ...
 
 

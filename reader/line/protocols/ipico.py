@@ -27,9 +27,12 @@ what repeats from read to read (the second, the chip's code) is remembered. A li
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
-from reader.line.protocols import Standing
+from reader.line.protocols import AntennaStanding, Known, Standing
+from reader.line.protocols.asking import Question, Script
 from reader.line.protocols.ipico_frame import (
     BINARY_SIZE,
     BYTE,
@@ -40,9 +43,10 @@ from reader.line.protocols.ipico_frame import (
     read_from_binary,
     read_from_match,
 )
+from reader.line.protocols.settings import Setting, Wanted
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
-__all__ = ["MAX_LINE", "Conversation", "Decoder", "fields"]
+__all__ = ["MAX_LINE", "ON_START", "SETTINGS", "Conversation", "Decoder", "fields", "identify", "is_proof"]
 
 fields = fields_from
 
@@ -50,6 +54,7 @@ fields = fields_from
 # frame may have begun in it.
 MAX_FRAME = 10 + 2 * 254
 MAX_LINE = 2 * MAX_FRAME
+GET_CLOCK = b"ab00000222\r\n"
 
 _LINE = pattern(rb"[\r\n]*(?:" + READ + rb"[\r\n]|[^\r\n]+[\r\n])")
 _READ_FORMS = (pattern(READ.replace(rb"(?:H{6})?", rb"H{6}")), pattern(READ.replace(rb"(?:H{6})?", b"")))
@@ -95,11 +100,19 @@ class Decoder:
         return events
 
 
+# An IPICO is set up with its maker's software: it has no region, and no power that could break a law.
+SETTINGS: tuple[Setting, ...] = ()
+ON_START: frozenset[str] = frozenset()
+
+
 class Conversation:
     """Nothing is said to an IPICO: it reports by itself from the moment it has power."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted | None = None) -> None:
         self.standing = Standing(hears=False, word="unknown", says="the port is not open yet")
+        self.baud: int | None = None
+        self.due_ns: int | None = None
+        self.antennas: list[AntennaStanding] = []
 
     def opened(self, now_ns: int) -> bytes:
         """It hears, as far as can be known."""
@@ -113,6 +126,22 @@ class Conversation:
     def tick(self, now_ns: int) -> bytes:
         """Nothing to ask."""
         return b""
+
+    def closing(self) -> bytes:
+        """Nothing to end."""
+        return b""
+
+
+def identify() -> Script[Known]:
+    """It tells its clock, and nothing of who it is."""
+    asked = Question("its clock", GET_CLOCK, lambda reply: reply.name in ("clock", "error"))
+    answer = yield asked
+    return Known("IPICO", None, says=() if answer is None else ("answers",))
+
+
+def is_proof(events: Sequence[Event]) -> bool:
+    """A read or an answer; text that any program could have sent is none."""
+    return any(isinstance(event, ChipRead) or (isinstance(event, Reply) and event.name != "banner") for event in events)
 
 
 def _decode_lines(text: bytes, events: list[Event]) -> int:

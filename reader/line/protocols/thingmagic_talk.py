@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import NamedTuple, TypeAlias, cast
 
-from reader.line.protocols import Standing
+from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols.settings import Wanted
 from reader.line.protocols.thingmagic_frame import (
     BOOT,
     GET_ANTENNAS,
@@ -80,8 +81,11 @@ _Asking: TypeAlias = Generator[_Question, Reply | None, Reply]
 class Conversation:
     """Sets the module up, starts the stream and watches over it; starts over for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted | None = None) -> None:
         self.standing = Standing(hears=False, word="unknown", says="the port is not open yet")
+        self.baud: int | None = None
+        self.due_ns: int | None = None
+        self.antennas: list[AntennaStanding] = []
         self._script = self._set_up(0)
         self._question: _Question | None = None  # None: all is said, and the stream is on
         self._asked_ns = self._began_ns = self._started_ns = 0
@@ -130,6 +134,10 @@ class Conversation:
                 sent = self._go_on(None, now_ns)
         self._judge(now_ns)
         return sent
+
+    def closing(self) -> bytes:
+        """Let it stream: it goes on at once when the mat is back."""
+        return b""
 
     def _set_up(self, pause_ns: int) -> Generator[_Question, Reply | None, None]:
         if pause_ns:
