@@ -18,6 +18,7 @@ from types import FrameType
 
 from reader.box.alive import AliveMark
 from reader.box.control import Command, ControlServer
+from reader.box.found import Found, FoundFile
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
 from reader.box.status import Facts, LineUse, StatusTeller, status_from_facts
@@ -27,6 +28,7 @@ from reader.config import Config, load_chips
 from reader.errors import ConfigError, JournalError, TimingMatError, UsageError
 from reader.health import part_of_broker, part_of_clock, part_of_journal, reader_from_link
 from reader.journal import JournalView
+from reader.line.auto import Place
 from reader.line.link import Link
 from reader.lines import settings_from_config
 from reader.messages import Heard, Part, Status
@@ -92,8 +94,10 @@ class Daemon:
         )
         self._recorder = recorder = self._resumed.recorder
         self._recording = threading.Thread(target=self._record, name="recorder", daemon=True)
+        self._found = FoundFile()
         self._links = [
-            Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM) for reader in config.readers
+            Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM, self._last_place_of(reader.name))
+            for reader in config.readers
         ]
         self._control = ControlServer(config.box.control, self._answer)
         self._control_trouble = ""
@@ -130,6 +134,7 @@ class Daemon:
         while not stopping.wait(LOOP_S):
             if self._fault:
                 raise JournalError(self._fault)  # to end is to be started anew, and to record again
+            self._note_found()
             status = self._look()
             self._teller.tell(status, self._clock.mono_ns())
             self._log_changes(status)
@@ -165,6 +170,16 @@ class Daemon:
             delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
             clock=self._clock,
         )
+
+    def _last_place_of(self, reader: str) -> Place | None:
+        found = self._found.get(reader)
+        return None if found is None else Place(found.port, found.family, found.baud)
+
+    def _note_found(self) -> None:
+        """Readers that were looked for are looked for there first the next time; the port threads touch no disk."""
+        for link in self._links:
+            if (place := link.state.found) is not None:
+                self._found.note(link.settings.name, Found(*place))
 
     # ---- health ----------------------------------------------------------------------------------------
 

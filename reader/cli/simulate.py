@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Protocol, cast
 
 import typer
 from rich.console import Console
@@ -19,8 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from reader.clock import SystemClock
 from reader.errors import UsageError
 from reader.model import NS_PER_S
-from reader.simulator import ipico, thingmagic
-from reader.simulator.faults import FAULTS, fault_from_text
+from reader.simulator.faults import FAULTS, READER_FAULTS, fault_from_text
 from reader.simulator.line import PseudoTerminal, TcpServer
 from reader.simulator.play import Reader, play, truth_from_told
 from reader.simulator.race import Crossing, made_race, race_from_file
@@ -34,9 +34,48 @@ class Family(StrEnum):
 
     IPICO = "ipico"
     THINGMAGIC = "thingmagic"
+    A0 = "a0"
+    M100 = "m100"
+    UHFREADER = "uhfreader"
+    RDM6300 = "rdm6300"
 
 
-FAMILIES = {Family.IPICO: ipico, Family.THINGMAGIC: thingmagic}
+class _Module(Protocol):
+    def make_reader(self, baud: int | None, antennas: int, region: int | None) -> Reader: ...
+    def chip_from_number(self, number: int) -> str: ...
+    def chip_from_text(self, text: str) -> str: ...
+
+
+class Simulated(NamedTuple):
+    """A family's module in the simulator, imported when it is used."""
+
+    module: str
+
+    def make_reader(self, baud: int | None = None, antennas: int = 1, region: int | None = None) -> Reader:
+        """A reader of this family; None for the speed, or the region, that it has by itself."""
+        return self._loaded.make_reader(baud, antennas, region)
+
+    def chip_from_number(self, number: int) -> str:
+        """A chip's code as this family has it; ValueError outside its numbers."""
+        return self._loaded.chip_from_number(number)
+
+    def chip_from_text(self, text: str) -> str:
+        """A chip's code as it is, in upper case; ValueError if this family can have none such."""
+        return self._loaded.chip_from_text(text)
+
+    @property
+    def _loaded(self) -> _Module:
+        return cast(_Module, import_module(self.module))
+
+
+FAMILIES = {
+    Family.IPICO: Simulated("reader.simulator.ipico"),
+    Family.THINGMAGIC: Simulated("reader.simulator.thingmagic"),
+    Family.A0: Simulated("reader.simulator.a0"),
+    Family.M100: Simulated("reader.simulator.m100"),
+    Family.UHFREADER: Simulated("reader.simulator.uhfreader"),
+    Family.RDM6300: Simulated("reader.simulator.rdm6300"),
+}
 
 
 def simulate(
@@ -52,18 +91,33 @@ def simulate(
     runners: Annotated[int, typer.Option(min=1, help="Of a race made here, without --crossings.")] = 200,
     minutes: Annotated[float, typer.Option(min=0.01, help="From its first crossing to about its last.")] = 5.0,
     reads: Annotated[int, typer.Option(min=1, help="Reads of one crossing.")] = 12,
-    antennas: Annotated[int, typer.Option(min=1, max=16, help="Antennas of the mat (ThingMagic).")] = 1,
-    region: Annotated[int, typer.Option(min=0, max=255, help="Region at power-up, 0 for none (ThingMagic).")] = 1,
+    antennas: Annotated[
+        int, typer.Option(min=1, max=16, help="Antennas of the mat, where a reader tells them apart.")
+    ] = 1,
+    region: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=255, help="Region at power-up, in the maker's numbers [one of its own].", show_default=False
+        ),
+    ] = None,
     disorder: Annotated[float, typer.Option(min=0, help="Say reads up to so many seconds late.")] = 0.0,
     repeats: Annotated[float, typer.Option(min=0, max=1, help="Share of reads that are said twice.")] = 0.0,
     speed: Annotated[float, typer.Option(min=0, help="Race seconds a second; 0: as fast as the line takes it.")] = 1.0,
-    baud: Annotated[int, typer.Option(min=300, help="Of the line, bits a second; it paces at speed 1.")] = 115_200,
+    baud: Annotated[
+        int | None,
+        typer.Option(min=300, help="Bits a second; it paces the line at speed 1 [the family's].", show_default=False),
+    ] = None,
+    strict_baud: Annotated[
+        bool, typer.Option("--strict-baud", help="Nothing but garbage while the host has set another speed.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="The race stands still while nobody has the line open.")] = False,
     linger: Annotated[float, typer.Option(min=0, help="Seconds the reader stays after the race.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed plays the same race.")] = 1,
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[@S]", help=f"At second S of the race: {', '.join(FAULTS)}. Repeatable."),
+        typer.Option(
+            metavar="NAME[@S]", help=f"At second S of the race: {', '.join(FAULTS | READER_FAULTS)}. Repeatable."
+        ),
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="JSON lines to write: what was said of each crossing.")] = None,
 ) -> None:
@@ -97,13 +151,9 @@ def simulate(
     else:
         begins_ns = _begin_ns(on)
         race, count = made_race(runners, minutes * 60, begins_ns, family.chip_from_number, seed), runners
-    faults = [fault_from_text(text) for text in fault or []]
+    reader = family.make_reader(baud, antennas, region)
+    faults = [fault_from_text(text, reader.suffers) for text in fault or []]
     mat = Mat(reads=reads, antennas=antennas, disorder_s=disorder, repeats=repeats)
-    reader: Reader
-    if protocol is Family.IPICO:
-        reader = ipico.IpicoReader(baud)
-    else:
-        reader = thingmagic.ThingMagicReader(baud, antennas, region)
 
     with ExitStack() as closing:
         stop = closing.enter_context(_stop_on_signals())
@@ -133,6 +183,7 @@ def simulate(
             seed=seed,
             waits=wait,
             linger_s=linger,
+            is_strict=strict_baud,
             faults=faults,
             stop=stop,
             tell=tell,

@@ -9,7 +9,7 @@ from typing import Any
 
 # The words may not import the table of families; a test holds that these agree with it.
 DATED_FAMILIES = frozenset({"ipico"})
-FACTORY_BAUD = {"ipico": 9600, "thingmagic": 115200}
+FACTORY_BAUD = {"ipico": 9600, "thingmagic": 115200, "a0": 115200, "m100": 115200, "uhfreader": 57600, "rdm6300": 9600}
 
 BELONGS_TO = {"mqtt.key_file": "mqtt.cert_file", "mqtt.password_file": "mqtt.username"}
 

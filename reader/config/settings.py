@@ -93,10 +93,7 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[reader]]`. ``baud`` is None only for ``auto``, which tries them."""
 
     name: Name = "main"
-    protocol: Annotated[
-        Literal["ipico", "thingmagic", "auto"],
-        Meta(description='"ipico", "thingmagic" or "auto" (a0, m100, uhfreader and rdm6300 are not built yet)'),
-    ]
+    protocol: Literal["ipico", "thingmagic", "a0", "m100", "uhfreader", "rdm6300", "auto"]
     port: Port
     baud: Annotated[int, Meta(ge=1, le=4_000_000, description="a whole number of baud, 1 to 4000000")] | None = None
     line: Name = "main"

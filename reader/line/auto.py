@@ -1,57 +1,177 @@
-"""Which family is on the line? The first whole, checked frame says it.
+"""Finding the reader for the daemon: where to look next, whether it is really there, and the search on an open port.
 
-All decoders listen to the same bytes, so what a reader said before it was known is not lost. A family that
-only answers is asked; nothing that is sent changes anything in any reader.
+What was found last is tried first: a mat that restarts in the middle of a race records again at once. If nothing
+there shows itself in time, the line is searched; and so on, in turns, for ever.
 """
 
 from __future__ import annotations
 
-from reader.line.protocols import FAMILIES, Decoder, Family, load
-from reader.model import NS_PER_S, ChipRead, Event, Reply
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-LISTEN_NS = 3 * NS_PER_S  # at each speed, before the next is tried
-ASK_NS = NS_PER_S
-# The get-program command of ThingMagic: read-only, and garbage to everyone else.
-QUESTION = bytes.fromhex("FF000C1D03")
-# Text that any program could have sent proves nothing.
-PROVES_NOTHING = frozenset({"banner"})
+from reader.clock import Clock
+from reader.config import ReaderSettings
+from reader.errors import PortRefused
+from reader.line.port import Port
+from reader.line.probe import Found, Probe
+from reader.line.protocols import BY_NAME, Family, load
+from reader.model import NS_PER_S, Chunk, Event, Instant
+
+READ_WAIT_S = 0.1
+SHOWS_NS = 3 * NS_PER_S  # in which a reader that is there says something, if only to a question
+# A reader that can't be asked shows itself by a chip only: it is given longer before the next search.
+SHOWS_UNASKED_NS = 60 * NS_PER_S
+ASK_AGAIN_NS = NS_PER_S
 
 
-class Guess:
-    """Listening on one line at one speed until a family has shown itself."""
+class Place(NamedTuple):
+    """Where a reader is, and which."""
 
-    def __init__(self, now_ns: int) -> None:
-        self._since_ns = now_ns
+    port: str
+    family: str
+    baud: int
+
+
+class Try(NamedTuple):
+    """What to try now. ``family``: to be talked with, None to search; ``has_to_show``: it is not sure to be there."""
+
+    port: str
+    baud: int | None
+    family: str | None
+    has_to_show: bool
+
+
+class Search:
+    """Where to look for one reader, again and again. ``last``: where it was when last seen."""
+
+    def __init__(self, settings: ReaderSettings, last: Place | None) -> None:
+        self._settings = settings
+        self._last = last if last is not None and self._fits(last) else None
+        self._is_last_due = True
+        self._is_last_gone = False
+        self._turn = 0
+
+    def next(self, ports: Sequence[str]) -> Try:
+        """What to try now; ``ports`` (at least one): those that there are, or the one that is set."""
+        settings, last = self._settings, self._last
+        port = self._port_of_last(ports)
+        self._is_last_gone = last is not None and last.port not in ports
+        if settings.protocol != "auto":
+            given = settings.baud or BY_NAME[settings.protocol].baud
+            if settings.port != "auto":
+                return Try(settings.port, given, settings.protocol, has_to_show=False)
+            port = port if port is not None and self._is_last_due else ports[self._turn % len(ports)]
+            return Try(port, given, settings.protocol, has_to_show=len(ports) > 1)
+        if last is not None and port is not None and self._is_last_due:
+            return Try(port, last.baud, last.family, has_to_show=True)
+        return Try(ports[self._turn % len(ports)], settings.baud, None, has_to_show=True)
+
+    def found(self, place: Place) -> None:
+        """It has shown itself there."""
+        self._last, self._is_last_due = place, True
+
+    def missed(self) -> None:
+        """Nothing there: elsewhere next, and after that where it was last."""
+        if self._last is not None and self._is_last_due:
+            self._is_last_due = False
+        else:
+            self._is_last_due = True
+            self._turn += 1
+
+    def is_back(self, ports: Sequence[str]) -> bool:
+        """Whether the port where it was last has been plugged in again since :meth:`next`."""
+        return self._is_last_gone and self._last is not None and self._last.port in ports
+
+    def _fits(self, last: Place) -> bool:
+        """Whether it is still what is asked for, and known."""
+        settings = self._settings
+        return (
+            last.family in BY_NAME
+            and settings.protocol in ("auto", last.family)
+            and settings.port in ("auto", last.port)
+        )
+
+    def _port_of_last(self, ports: Sequence[str]) -> str | None:
+        if self._last is None:
+            return None
+        if self._last.port in ports:
+            return self._last.port
+        # Under another name since it was pulled out; the only one there is.
+        return ports[0] if len(ports) == 1 else None
+
+
+class Proof:
+    """Whether a family that is taken to be there shows itself in time.
+
+    One whose conversation says nothing of its own accord (``is_silent``) is asked its question.
+    """
+
+    def __init__(self, family: Family, now_ns: int, *, is_silent: bool) -> None:
+        self._family = family
+        self._events: list[Event] = []
+        self._question = family.question if is_silent else b""
         self._ask_ns = now_ns
-        self._ears: list[tuple[Family, Decoder, list[Event]]] = [
-            (family, load(family.name).Decoder(), []) for family in FAMILIES
-        ]
-
-    def feed(self, data: bytes) -> tuple[Family, Decoder, list[Event]] | None:
-        """The family, its decoder and all it has decoded so far; None while it isn't known."""
-        for family, decoder, events in self._ears:
-            events.extend(decoder.feed(data))
-            if any(_is_proof(event) for event in events):
-                return family, decoder, events
-            del events[:-100]  # rejected bytes, of no more use
-        return None
+        self._late_ns = now_ns + (SHOWS_NS if family.question else SHOWS_UNASKED_NS)
+        self.is_there = False
 
     def question(self, now_ns: int) -> bytes:
-        """What to send, if it is time to ask again."""
-        if now_ns < self._ask_ns:
+        """What to send, if it is time to ask."""
+        if self.is_there or now_ns < self._ask_ns:
             return b""
-        self._ask_ns = now_ns + ASK_NS
-        return QUESTION
+        self._ask_ns = now_ns + ASK_AGAIN_NS
+        return self._question
 
-    def is_over(self, now_ns: int) -> bool:
-        """Whether another speed should be tried."""
-        return now_ns >= self._since_ns + LISTEN_NS
+    def take(self, events: list[Event]) -> bool:
+        """These were decoded: whether it has shown itself just now."""
+        if self.is_there:
+            return False
+        self._events = [*self._events, *events][-100:]
+        self.is_there = load(self._family.name).is_proof(self._events)
+        return self.is_there
+
+    def is_late(self, now_ns: int) -> bool:
+        """Whether to look elsewhere."""
+        return not self.is_there and now_ns >= self._late_ns
 
 
-def speeds(baud: int | None) -> tuple[int, ...]:
-    """The speeds to try, in turn: the one given, or those the families leave the factory or are used with."""
-    return (baud,) if baud else (115200, 9600, 38400, 921600, 19200, 57600, 230400)
+def probe_port(
+    port: Port, probe: Probe, clock: Clock, goes_on: Callable[[Chunk | None], bool] = lambda _: True
+) -> Found | None:
+    """Run a probe on an open port to its end; what it found. PortGone.
+
+    ``goes_on``: told what came after each turn, ten times a second at least; False ends it.
+    """
+    probe.begin(clock.mono_ns())
+    while True:
+        now_ns = clock.mono_ns()
+        if sent := probe.tick(now_ns):
+            port.write(sent)
+        _follow(port, probe, now_ns)
+        if probe.found is not None or probe.is_over:
+            return probe.found
+        chunk = port.read(min(max((probe.due_ns - clock.mono_ns()) / NS_PER_S, 0.0), READ_WAIT_S))
+        if chunk is not None:
+            probe.feed(chunk.data, chunk.at.mono_ns)
+            _follow(port, probe, now_ns)
+        if not goes_on(chunk):
+            return probe.found
 
 
-def _is_proof(event: Event) -> bool:
-    return isinstance(event, ChipRead) or (isinstance(event, Reply) and event.name not in PROVES_NOTHING)
+def heard_since(found: Found, now: Instant) -> list[tuple[list[Event], Instant]]:
+    """What was decoded before the family was known, with the moments when it came."""
+    return [(events, Instant(now.utc_ns - now.mono_ns + mono_ns, mono_ns)) for mono_ns, events in found.heard]
+
+
+def has_speeds(port: str) -> bool:
+    """Whether a speed means anything on that line."""
+    return not port.startswith("socket://")
+
+
+def _follow(port: Port, probe: Probe, now_ns: int) -> None:
+    """Set the line to the speed that the probe is at."""
+    while port.baud != probe.baud and not probe.is_over:
+        try:
+            port.flush()  # what was said at the old speed goes out at it
+            port.set_baud(probe.baud)
+        except PortRefused:
+            probe.refuse("this line can't have it", now_ns)

@@ -33,7 +33,7 @@ class Desk:
 
     def run(self, script: Script[T]) -> T:
         """What the script returns. ReaderError, in words, where the reader does not go along."""
-        asking = Asking(script)
+        asking = Asking(script, self.port.baud)
         try:
             self._say(asking, asking.begin(self._clock.mono_ns()))
             while not asking.is_done:

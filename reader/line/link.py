@@ -17,10 +17,11 @@ from reader.clock import Clock
 from reader.config import ReaderSettings
 from reader.errors import PortMissing, ReaderError
 from reader.line.activity import Activity, Heard60s
-from reader.line.auto import Guess, speeds
+from reader.line.auto import Place, Proof, Search, has_speeds, heard_since, probe_port
 from reader.line.port import Port, find_ports
+from reader.line.probe import Probe
 from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
-from reader.model import NS_PER_S, ChipRead, Event, Hearing, Instant, Reads, Rejected
+from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
 
 READ_WAIT_S = 0.1
 SILENT_S = 0.05  # a line that says nothing for so long has ended what it was saying
@@ -42,12 +43,14 @@ class LinkState(NamedTuple):
     antennas: list[Heard60s]
     standings: list[AntennaStanding]
     progress_ns: int
+    found: Place | None = None  # where it has shown itself, if it was looked for
 
 
 class Link:
     """The thread of one reader. ``hand_on`` takes what it hears; ``has_room`` says whether there is room for more.
 
     Only a line whose other end waits is held back when there is no room: a real one is always drained.
+    ``last_found``: where a reader that is looked for was when last seen.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Link:
         clock: Clock,
         hand_on: Callable[[Reads | Hearing], None],
         has_room: Callable[[], bool],
+        last_found: Place | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -68,7 +72,9 @@ class Link:
         self._heard_last: bool | None = None
         self._family: str | None = None if settings.protocol == "auto" else settings.protocol
         self._baud = settings.baud
-        self._tries = 0
+        self._search = Search(settings, last_found)
+        self._found: Place | None = None
+        self._missed = ""
         self._bytes = 0
         self._rejected: dict[str, int] = {}
         self._activity = Activity()
@@ -102,64 +108,86 @@ class Link:
             self._stopping.wait(REOPEN_S)
 
     def _live(self) -> None:
-        """Open the port and stay with it until it goes, or until another speed or port is to be tried."""
-        name, baud = self._where()
-        port = Port(name, baud, self._clock)
-        self._baud = baud
+        """Open the port and stay with it until it goes, or until the reader is to be looked for elsewhere."""
+        ports = self._ports()
+        if not ports:
+            raise PortMissing("no serial device is there; plug the reader in")
+        turn = self._search.next(ports)
+        probe = Probe(turn.baud, has_speeds=has_speeds(turn.port)) if turn.family is None else None
+        self._talk = None
+        self._family, self._baud = turn.family, turn.baud if probe is None else probe.baud
         try:
-            if self._family is None:
-                self._listen_until_known(port)
-            else:
-                family = load(self._family)
-                self._converse(port, family.Decoder(), family.Conversation(), [], None)
+            port = Port(turn.port, self._baud or 0, self._clock)
+        except ReaderError:
+            if self.settings.port == "auto":
+                self._search.missed()  # another program's, perhaps: the next one
+            raise
+        try:
+            if probe is not None:
+                self._look_for_family(port, probe)
+            elif turn.family is not None:
+                module = load(turn.family)
+                self._converse(port, module.Decoder(), module.Conversation(), [], has_to_show=turn.has_to_show)
         finally:
             port.close()
 
-    def _where(self) -> tuple[str, int]:
-        """The port and the speed to try now."""
-        names = [self.settings.port] if self.settings.port != "auto" else find_ports()
-        if not names:
-            raise PortMissing("no serial device is there; plug the reader in")
-        bauds = speeds(self.settings.baud) if self.settings.protocol == "auto" else (self._speed_given(),)
-        # Once a family has shown itself, "auto" stays with it: after a replug it records again at once.
-        name = names[self._tries // len(bauds) % len(names)]
-        return name, bauds[self._tries % len(bauds)]
+    def _ports(self) -> list[str]:
+        return find_ports() if self.settings.port == "auto" else [self.settings.port]
 
-    def _speed_given(self) -> int:
-        return self.settings.baud or BY_NAME[self.settings.protocol].baud
-
-    def _listen_until_known(self, port: Port) -> None:
-        says = f"{port.name}: listening at {self._baud} baud for a reader of a known family"
+    def _look_for_family(self, port: Port, probe: Probe) -> None:
+        says = f"{port.name}: looking for a reader of a known family, at {probe.baud} baud and others{self._missed}"
         self._stand(Standing(hears=False, word="warn", says=says), self._clock.now())
-        guess = Guess(self._clock.mono_ns())
-        while not self._stopping.is_set():
-            now_ns = self._clock.mono_ns()
-            if guess.is_over(now_ns):
-                self._tries += 1
-                return
-            if question := guess.question(now_ns):
-                port.write(question)
-            chunk = port.read(READ_WAIT_S)
+        next_look_ns = self._clock.mono_ns() + NS_PER_S
+
+        def goes_on(chunk: Chunk | None) -> bool:
+            nonlocal next_look_ns
+            self._bytes += len(chunk.data) if chunk is not None else 0
+            self._baud = probe.baud
             self.state = self._make_state()
-            if chunk is None:
-                continue
-            self._bytes += len(chunk.data)
-            if (known := guess.feed(chunk.data)) is not None:
-                family, decoder, events = known
-                self._family = family.name
-                self._converse(port, decoder, load(family.name).Conversation(), events, chunk.at)
-                return
+            if self._clock.mono_ns() >= next_look_ns:
+                next_look_ns += NS_PER_S
+                if self._search.is_back(self._ports()):
+                    return False
+            return not self._stopping.is_set()
+
+        found = probe_port(port, probe, self._clock, goes_on)
+        if found is None:
+            if probe.is_over:
+                self._missed = "; found nothing so far: look at its power and its cable"
+                self._search.missed()
+            return
+        now = self._clock.now()
+        self._family, self._baud, self._missed = found.family.name, found.baud, ""
+        if found.is_sure:
+            self._note_found(port)
+        talk = load(found.family.name).Conversation()
+        self._converse(port, found.decoder, talk, heard_since(found, now), has_to_show=not found.is_sure)
+
+    def _note_found(self, port: Port) -> None:
+        if self._family is not None and self._baud is not None:
+            self._found = Place(port.name, self._family, self._baud)
+            self._search.found(self._found)
 
     def _converse(
-        self, port: Port, decoder: Decoder, talk: Conversation, events: list[Event], at: Instant | None
+        self,
+        port: Port,
+        decoder: Decoder,
+        talk: Conversation,
+        heard: list[tuple[list[Event], Instant]],
+        *,
+        has_to_show: bool,
     ) -> None:
-        """Drain, stamp, decode, answer; until the port goes."""
+        """Drain, stamp, decode, answer; until the port goes, or no reader shows itself that has to."""
         self._talk = talk
         now = last = self._clock.now()
-        self._send(port, talk, talk.opened(now.mono_ns))
+        opening = talk.opened(now.mono_ns)
+        self._send(port, talk, opening)
         is_idle = True  # the decoder has been told of the silence
-        if at is not None:
+        for events, at in heard:
             self._take(port, talk, events, at)
+        proof = (
+            Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening) if has_to_show and self._family else None
+        )
         self._stand(talk.standing, now)
         while not self._stopping.is_set():
             wait_s = READ_WAIT_S if is_idle else SILENT_S
@@ -170,13 +198,24 @@ class Link:
                 is_idle = False
                 self._bytes += len(chunk.data)
                 last = now = chunk.at
-                self._take(port, talk, decoder.feed(chunk.data), now)
+                events = decoder.feed(chunk.data)
+                self._take(port, talk, events, now)
             else:
-                now = self._clock.now()
+                now, events = self._clock.now(), []
                 if not is_idle and now.mono_ns - last.mono_ns >= SILENT_S * NS_PER_S:
                     is_idle = True
-                    self._take(port, talk, decoder.idle(), last)  # what is let out now came then
+                    events = decoder.idle()
+                    self._take(port, talk, events, last)  # what is let out now came then
             self._send(port, talk, talk.tick(now.mono_ns))
+            if proof is not None:
+                if proof.take(events):
+                    self._note_found(port)
+                    proof = None
+                elif proof.is_late(now.mono_ns):
+                    self._search.missed()
+                    break
+                else:
+                    self._send(port, talk, proof.question(now.mono_ns))
             if talk.standing is not self._standing:
                 self._stand(talk.standing, now)
             self.state = self._make_state()
@@ -216,6 +255,8 @@ class Link:
             port.flush()  # what was said at the old speed goes out at it
             port.set_baud(talk.baud)
             self._baud = talk.baud
+            if self._found is not None:
+                self._note_found(port)
 
     def _stand(self, standing: Standing, at: Instant) -> None:
         """Note how it stands; a change of hearing is handed on, the first one too."""
@@ -247,4 +288,5 @@ class Link:
             antennas=self._antennas,
             standings=self._standings,
             progress_ns=now_ns,
+            found=self._found,
         )

@@ -18,6 +18,10 @@ from reader.errors import PortRefused, UsageError
 
 READ_SIZE = 4096
 CLOSED_PAUSE_S = 0.02  # a line that nobody has open can't be waited on, only asked again
+SPEEDS = {
+    getattr(termios, f"B{baud}"): baud
+    for baud in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
+}
 
 
 class Line(Protocol):
@@ -32,6 +36,10 @@ class Line(Protocol):
     @property
     def is_drained(self) -> bool:
         """All that was sent has been read, or nobody is there to read it."""
+
+    @property
+    def host_baud(self) -> int | None:
+        """The speed that the other end has set, 0 for one of its own; None where a line has no speed."""
 
     def plug(self) -> None:
         """The line is there from now."""
@@ -118,6 +126,11 @@ class PseudoTerminal:
         finally:
             os.close(other)
 
+    @property
+    def host_baud(self) -> int | None:
+        """The speed that whoever opened it last has set: the settings are those of the pair."""
+        return None if self._master < 0 else SPEEDS.get(termios.tcgetattr(self._master)[4], 0)
+
     def send(self, data: bytes) -> int:
         """How many of these bytes the line took."""
         try:
@@ -192,6 +205,11 @@ class TcpServer:
     def is_drained(self) -> bool:
         """The client's host has taken all; what it has, a close does not take back."""
         return self._client is None or _queued(self._client.fileno(), termios.TIOCOUTQ) == 0
+
+    @property
+    def host_baud(self) -> int | None:
+        """A socket has no speed."""
+        return None
 
     def send(self, data: bytes) -> int:
         """How many of these bytes the line took."""

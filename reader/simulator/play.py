@@ -12,7 +12,7 @@ import msgspec
 
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.model import NS_PER_S
-from reader.simulator.faults import DAMAGED_SHARE, GARBAGE_BYTES, SILENT_S, UNPLUGGED_S, Fault
+from reader.simulator.faults import GARBAGE_BYTES, SILENT_S, UNPLUGGED_S, Fault, Spoiling, garbling
 from reader.simulator.line import Line
 from reader.simulator.race import Crossing
 from reader.simulator.signal import Mat, Read, Told, reads_in_order
@@ -20,14 +20,22 @@ from reader.simulator.speech import Speech
 
 LEAD_IN_NS = NS_PER_S  # of race time, before the first read
 TURN_S = 0.05  # the longest that the loop rests
+ROUND_TURN_S = 0.005  # likewise, of race time, with a reader that is polled: the end of its round is waited for
+BETWEEN_ROUNDS_S = 1.0  # a reader not polled for so long is not polled any more
+LAST_ROUND_S = 0.2  # what a round that is on when the race is over may take to end
 DRAIN_LIMIT_S = 10.0
 STOP_LIMIT_S = 1.0  # likewise, for one who has said stop and is waiting
 
 
 class Reader(Protocol):
-    """A simulated reader, sans-IO. Times are the race's: UTC nanoseconds, passed in."""
+    """A simulated reader, sans-IO. Times are the race's: UTC nanoseconds, passed in.
+
+    ``suffers``: the faults of its own that it can have, of ``faults.READER_FAULTS``. A reader that is *polled* hears
+    only while a round is on: ``answer`` begins it, ``tick`` ends it.
+    """
 
     baud: int
+    suffers: frozenset[str]
 
     @property
     def is_hearing(self) -> bool:
@@ -42,8 +50,8 @@ class Reader(Protocol):
     def answer(self, data: bytes, now_ns: int) -> bytes:
         """What it says to these bytes."""
 
-    def reboot(self) -> bytes:
-        """It restarts; what it says then."""
+    def suffer(self, fault: str) -> bytes:
+        """What it says when this goes wrong with it, now."""
 
 
 class Played(msgspec.Struct):
@@ -64,6 +72,7 @@ def play(
     seed: int = 1,
     waits: bool = False,
     linger_s: float = 0.0,
+    is_strict: bool = False,
     faults: Iterable[Fault] = (),
     stop: threading.Event | None = None,
     tell: Callable[[Told], None] = lambda _: None,
@@ -74,11 +83,14 @@ def play(
     0 is as fast as the line takes them. The race begins when the reader hears. ``waits``: and when
     somebody has the line open; and it stands still whenever either ceases. At speed 0 it always does.
     Otherwise runners wait for nobody: what a reader says to a closed line is lost, and not told.
+    Where it waits, the reads due between two rounds of a reader that is polled wait for the next round; the race's
+    clock goes on meanwhile, but at speed 0, where it leaps to the next read that is due.
 
+    ``is_strict``: all that is said and heard is garbage while the host has set another speed than ``reader.baud``.
     ``linger_s``: how long the reader stays afterwards, in host time. ``tell`` is called for each
     crossing, in order, once its last read has been said.
     """
-    playing = _Playing(race, reader, line, mat, speed, seed, waits or not speed, faults, SystemClock(), tell)
+    playing = _Playing(race, reader, line, mat, speed, seed, waits or not speed, is_strict, faults, SystemClock(), tell)
     return playing.until(stop or threading.Event(), linger_s)
 
 
@@ -104,14 +116,16 @@ class _Playing:
         speed: float,
         seed: int,
         waits: bool,
+        is_strict: bool,
         faults: Iterable[Fault],
         clock: Clock,
         tell: Callable[[Told], None],
     ) -> None:
         self._reader, self._line, self._clock, self._tell = reader, line, clock, tell
-        self._speech = Speech(line, clock, is_paced=speed == 1, keeps=waits)
-        self._speed, self._waits = speed, waits
+        self._speech = Speech(line, clock, garbling(seed), is_paced=speed == 1, keeps=waits)
+        self._speed, self._waits, self._is_strict = speed, waits, is_strict
         self._rng = random.Random(seed)  # noqa: S311 - a race, not a secret
+        self._spoiling = Spoiling(self._rng)
         self._played = Played()
         self._opened: deque[Told] = deque()
         self._reads = reads_in_order(self._open(race), mat, self._rng)
@@ -122,10 +136,15 @@ class _Playing:
         self._faults = deque(sorted(faults, key=lambda fault: fault.at_s))
         self._plug_at_ns: int | None = None
         self._mute_until_ns = 0
-        self._damages = False
+        self._has_wrong_baud = False
+        self._ticked_ns = self._race_ns
+        self._round_ended_ns: int | None = None  # host time, of a reader that is polled
 
     def until(self, stop: threading.Event, linger_s: float) -> Played:
         while (self._due or self._speech or self._plug_at_ns) and not stop.is_set():
+            self._turn()
+        end_ns = self._now_ns + int(LAST_ROUND_S * NS_PER_S)
+        while self._round_ended_ns and self._reader.is_hearing and self._now_ns < end_ns and not stop.is_set():
             self._turn()
         end_ns = self._now_ns + int(linger_s * NS_PER_S)
         while self._now_ns < end_ns and not stop.is_set():
@@ -140,10 +159,16 @@ class _Playing:
         passed_ns = self._clock.mono_ns() - self._now_ns
         self._now_ns += passed_ns
         self._meet_faults()
+        host_baud = self._line.host_baud if self._is_strict else None
+        # An answer goes out at the speed at which it was asked for, even if it was asked for another speed.
+        self._speech.is_garbled = self._has_wrong_baud or host_baud not in (None, self._reader.baud)
         heard = self._speech.listen()
+        goes_on = self._goes_on  # before the answer: what passed since belongs to what was before
+        if goes_on and self._speed:
+            self._race_ns += int(passed_ns * self._speed)
         if heard and not self._is_mute:
-            self._speech.say(self._reader.answer(heard, self._race_ns))
-        if self._goes_on:
+            self._speech.say(self._spoiling.other(self._reader.answer(heard, self._race_ns)))
+        if goes_on or self._goes_on:
             self._has_begun = True
             self._advance(passed_ns)
         self._speech.send(self._reader.baud)
@@ -154,13 +179,20 @@ class _Playing:
         return self._now_ns < self._mute_until_ns
 
     @property
+    def _is_between_rounds(self) -> bool:
+        """Not hearing, but only until it is polled again."""
+        ended_ns = self._round_ended_ns
+        return ended_ns is not None and self._now_ns - ended_ns < BETWEEN_ROUNDS_S * NS_PER_S
+
+    @property
     def _goes_on(self) -> bool:
         if self._waits:
-            return self._speech.is_listened_to and not self._is_mute and self._reader.is_hearing
+            hears = self._reader.is_hearing or (self._speed and self._is_between_rounds)
+            return bool(self._speech.is_listened_to and not self._is_mute and hears)
         return self._has_begun or self._reader.is_hearing
 
     def _rest(self) -> None:
-        rest_s = TURN_S
+        rest_s = TURN_S if self._round_ended_ns is None else ROUND_TURN_S / max(self._speed, 1)
         if self._due and self._goes_on and self._speech.room > 0:
             rest_s = min(rest_s, max(self._due[0] - self._race_ns, 0) / NS_PER_S / self._speed) if self._speed else 0.0
         self._speech.rest(rest_s)
@@ -176,24 +208,36 @@ class _Playing:
     def _advance(self, passed_ns: int) -> None:
         """Say what is due, as far as there is room for it."""
         is_lost = self._is_mute or not self._speech.is_listened_to
-        if self._speed or not self._due:
-            self._race_ns += int(passed_ns * (self._speed or 1))
+        if not self._speed and not self._due:
+            self._race_ns += passed_ns
         frames: list[bytes] = []
         room = self._speech.room
         while self._due and room > 0 and (not self._speed or self._due[0] <= self._race_ns):
             said_ns, read = self._due
             if not self._speed:
                 self._race_ns = said_ns
-            frame = self._reader.tick(said_ns) + self._frame_of(read, is_lost=is_lost)
-            frames.append(frame)
-            room -= len(frame)
+            frames.append(self._tick(said_ns))
+            if self._waits and not self._reader.is_hearing:
+                room = 0
+                break
+            frames.append(self._frame_of(read, is_lost=is_lost))
+            room -= len(frames[-2]) + len(frames[-1])
             self._due = next(self._reads, None)
         if room > 0:
-            frames.append(self._reader.tick(self._race_ns))
+            frames.append(self._tick(self._race_ns))
         if not is_lost:
             self._speech.say(b"".join(frames))
         while self._opened and not self._opened[0].still_to_say:
             self._close(self._opened.popleft())
+
+    def _tick(self, race_ns: int) -> bytes:
+        """What the reader says by itself up to then; a round may end."""
+        self._ticked_ns = max(self._ticked_ns, race_ns)  # reads that have waited for a round are due earlier
+        was_hearing = self._reader.is_hearing
+        said = self._reader.tick(self._ticked_ns)
+        if was_hearing and not self._reader.is_hearing:
+            self._round_ended_ns = self._now_ns
+        return self._spoiling.other(said)
 
     def _frame_of(self, read: Read, *, is_lost: bool) -> bytes:
         """The frame of one read; counted in its crossing if it goes out whole."""
@@ -202,11 +246,10 @@ class _Playing:
         reported = self._reader.report(told.crossing.chip, read.at_ns, read.rssi_dbm, read.antenna)
         if reported is None or is_lost:
             return b""
-        frame, stamp_ns = reported
-        if self._damages and self._rng.random() < DAMAGED_SHARE:
-            # The end of a line of text is left alone: it is no part of the record.
-            at = self._rng.randrange(len(frame) - 2)
-            return frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :]
+        whole, stamp_ns = reported
+        frame = self._spoiling.read(whole)
+        if frame != whole or self._speech.is_garbled:
+            return frame
         if not read.is_told:
             read.is_told = True
             told.reads += 1
@@ -241,7 +284,9 @@ class _Playing:
                     self._mute_until_ns = self._now_ns + int(SILENT_S * NS_PER_S)
                 case "garbage":
                     self._speech.say(self._rng.randbytes(GARBAGE_BYTES))
-                case "reboot":
-                    self._speech.say(self._reader.reboot())
-                case "bad-checksum":
-                    self._damages = True
+                case "wrong-baud":
+                    self._has_wrong_baud = True
+                case "bad-checksum" | "half-frame" | "bad-bytes" as kind:
+                    self._spoiling.begin(kind)
+                case of_the_reader:
+                    self._speech.say(self._reader.suffer(of_the_reader))

@@ -16,10 +16,12 @@ class Speech:
     """Bytes waiting for the line, and whether anybody listens.
 
     ``is_paced``: each byte takes its time at ``baud``. ``keeps``: what nobody listens to waits; else it is lost.
+    ``is_garbled``: what is said and heard from now on is as ``garbling``, a table of 256 bytes, makes it.
     """
 
-    def __init__(self, line: Line, clock: Clock, *, is_paced: bool, keeps: bool) -> None:
-        self._line, self._clock = line, clock
+    def __init__(self, line: Line, clock: Clock, garbling: bytes, *, is_paced: bool, keeps: bool) -> None:
+        self._line, self._clock, self._garbling = line, clock, garbling
+        self.is_garbled = False
         self._is_paced, self._keeps = is_paced, keeps
         self._waiting = bytearray()
         self._line_free_ns: int | None = None  # monotonic: until then the line is busy with what was sent
@@ -36,7 +38,7 @@ class Speech:
 
     def say(self, data: bytes) -> None:
         """After all that was said before."""
-        self._waiting += data
+        self._waiting += data.translate(self._garbling) if self.is_garbled else data
 
     def listen(self) -> bytes:
         """What the other end has said; whether it listens is known afterwards."""
@@ -49,7 +51,7 @@ class Speech:
         heard = self._line.receive()
         if heard or now_ns - self._opened_ns >= SETTLE_NS:
             self.is_listened_to = True
-        return heard
+        return heard.translate(self._garbling) if self.is_garbled else heard
 
     def send(self, baud: int) -> None:
         """As much as the line takes now."""

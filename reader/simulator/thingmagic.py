@@ -1,39 +1,42 @@
-"""A simulated ThingMagic module (an M6e Micro): binary frames, silent until told to stream.
-
-::
-
-    host → module   FF LEN OP data[LEN] CRC CRC
-    module → host   FF LEN OP status status data[LEN] CRC CRC
-
-The CRC covers LEN to the last byte of data: the remainder modulo x¹⁶+x¹²+x⁵+1, a nibble at a time fed in
-at the bottom of the register, begun with FFFF (MercuryAPI, ``serial_reader_l3.c``). So are the layouts below.
+"""A simulated ThingMagic module (an M6e Micro): silent until told to stream.
 
 A tag report (OP 22) is: option 10, search flags (2), metadata mask (2), type 01, the fields of the mask
-from its lowest bit up, then the bits of what follows (2), PC (2), EPC, the chip's own CRC (2).
+from its lowest bit up, then the bits of what follows (2), PC (2), EPC, the chip's own CRC (2). A report on the module
+itself is: option 00, search flags (2), type 02, the flags, then for each flag: flag, length, value (MercuryAPI,
+``serial_reader_l3.c``). What it keeps and answers is in :mod:`.thingmagic_module`.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable
+from struct import pack
 
-BAUDS = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
+from reader.simulator.thingmagic_module import (
+    BAD_PARAMETER,
+    BAD_REGION,
+    BOOT,
+    FACTORY_BAUD,
+    GEN2,
+    NO_PROTOCOL,
+    NO_TAGS,
+    NOT_NOW,
+    STATISTICS,
+    STREAM,
+    VERSION,
+    RefusedError,
+    ThingMagicModule,
+    frame_of,
+)
+
 CHIP_PREFIX = "E28011700000"  # of chips made from a number: an EPC as UHF bibs have
-LONGEST_DATA = 0xF8
 MS_NS = 1_000_000
+GAP_NS = 1_000 * MS_NS  # of reads lost where the buffer was full
+HEARD_HOT = 3  # of so many reads one, when it is too hot
 
-BAD_LENGTH, BAD_OPCODE, POWER_TOO_HIGH, BAD_PARAMETER, POWER_TOO_LOW = 0x0100, 0x0101, 0x0103, 0x0105, 0x0106
-NOT_NOW, BAD_BAUD, BAD_REGION, NO_TAGS, NO_PROTOCOL = 0x0109, 0x010A, 0x010B, 0x0400, 0x0401
-
-APPLICATION = bytes.fromhex("12")
-VERSION = bytes.fromhex("00141208 20000002 20220804 010B0125 00000010")  # hardware 20: M6e Micro
-REGIONS = bytes.fromhex("0102060708090D0EFF")
-GEN2 = bytes.fromhex("0005")
-MOST_POWER_CDBM, LEAST_POWER_CDBM = 3000, 0
-TEMPERATURE_C = 30
-
-READ, STREAM, BOOT = 0x22, 0x2F, 0x04
+READ = 0x22
+NO_ANTENNA, TOO_HOT, BUFFER_FULL = 0x0503, 0x0504, 0x0601
+WITH_STATISTICS = 0x0100  # among the search flags
 _CHIP = re.compile(r"([0-9A-Fa-f]{4}){1,31}")
 
 
@@ -51,83 +54,34 @@ def chip_from_text(text: str) -> str:
     return text.upper()
 
 
-def _crc_table() -> list[int]:
-    """What a byte falling out at the top of the register takes with it, by the definition: two nibbles."""
-    table = []
-    for byte in range(256):
-        crc = byte << 8
-        for _ in range(2):
-            crc = (crc << 4 & 0xFFFF) ^ (crc >> 12) * 0x1021 & 0xFFFF
-        table.append(crc)
-    return table
+def make_reader(baud: int | None = None, antennas: int = 1, region: int | None = None) -> ThingMagicReader:
+    """A module as it comes: 115200 baud, North America."""
+    return ThingMagicReader(baud or FACTORY_BAUD, antennas, 1 if region is None else region)
 
 
-_CRC = _crc_table()
-
-
-def _crc_of(body: bytes) -> bytes:
-    crc = 0xFFFF
-    for byte in body:
-        crc = (crc << 8 & 0xFFFF | byte) ^ _CRC[crc >> 8]
-    return crc.to_bytes(2)
-
-
-def _reply(opcode: int, data: bytes = b"", status: int = 0) -> bytes:
-    body = bytes((len(data), opcode)) + status.to_bytes(2) + data
-    return b"\xff" + body + _crc_of(body)
-
-
-class _RefusedError(Exception):
-    """The module answers with this status and no data."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-class ThingMagicReader:
+class ThingMagicReader(ThingMagicModule):
     """A module with ``antennas`` connected. ``region``: at power-up, 0 for none: then it refuses to stream."""
 
-    def __init__(self, baud: int = 115_200, antennas: int = 1, region: int = 1) -> None:
-        self.baud = baud
-        self._antennas = antennas
-        self._region_at_power_up = region
-        self._answers: dict[int, Callable[[bytes], bytes]] = {
-            0x0C: lambda _: APPLICATION,
-            BOOT: lambda _: VERSION,
-            0x03: lambda _: VERSION,
-            0x06: self._set_baud,
-            0x67: lambda _: self._region,
-            0x97: self._set_region,
-            0x71: lambda _: REGIONS,
-            0x63: lambda _: self._protocol,
-            0x93: self._set_protocol,
-            0x61: self._antenna_ports,
-            0x91: self._set_antennas,
-            0x62: lambda data: self._power(0x92, data),
-            0x92: lambda data: self._set_power(0x92, data),
-            0x64: lambda data: self._power(0x94, data),
-            0x94: lambda data: self._set_power(0x94, data),
-            0x6A: lambda data: self._setting(0x9A, data),
-            0x9A: lambda data: self._set(0x9A, data),
-            0x6B: lambda data: self._setting(0x9B, data),
-            0x9B: lambda data: self._set(0x9B, data),
-            0x72: self._temperature,
-            STREAM: self._stream,
-        }
-        self._heard = b""
+    suffers = frozenset({"reboot", "antenna-off", "hot", "buffer-full"})
+
+    def __init__(self, baud: int = FACTORY_BAUD, antennas: int = 1, region: int = 1) -> None:
         self._now_ns = 0
-        self._power_up()
+        super().__init__(baud, antennas, region)
+        self._answers |= {
+            0x21: self._search,
+            READ: self._search,
+            STREAM: self._stream,
+            STATISTICS: self._statistics,
+            0x72: self._temperature,
+        }
 
     def _power_up(self) -> None:
-        self._region = bytes((self._region_at_power_up,))
-        self._protocol = bytes(2)
-        self._searched = set(range(1, self._antennas + 1))
-        self._powers_cdbm = {0x92: 2000, 0x94: 2000}
-        self._settings: dict[bytes, bytes] = {b"\x9a\x01\x0c": b"\x01"}  # the read filter is on
+        super()._power_up()
         self._is_streaming = False
-        self._flags, self._mask = b"", 0
-        self._started_ns = self._cycle_ends_ns = self._cycle_ns = 0
+        self._flags, self._mask, self._reports = b"", 0, 0
+        self._started_ns = self._cycle_ends_ns = self._cycle_ns = self._deaf_until_ns = 0
         self._cycle_had_tag = False
+        self._reads = self._cycles = 0
 
     # ---- chips ---------------------------------------------------------------------------------------
 
@@ -139,9 +93,15 @@ class ThingMagicReader:
     def report(self, chip: str, at_ns: int, rssi_dbm: int, antenna: int) -> tuple[bytes, int] | None:
         """The frame, and the time that it bears: that of the start command and whole milliseconds since.
 
-        None where it does not hear: not streaming (yet), or that antenna is not in its search list.
+        None where it does not hear: not streaming (yet), that antenna is not in its search list or not connected, it is
+        too hot, its buffer was full.
         """
-        if not self._is_streaming or at_ns < self._started_ns or antenna not in self._searched:
+        if not self._is_streaming or at_ns < max(self._started_ns, self._deaf_until_ns):
+            return None
+        if antenna not in self._searched or not self._connected[antenna]:
+            return None
+        self._reads += 1
+        if self._is_hot and self._reads % HEARD_HOT:
             return None
         ms = (at_ns - self._started_ns) // MS_NS
         fields = (
@@ -161,7 +121,7 @@ class ThingMagicReader:
         record = pc_epc + chip_crc.to_bytes(2)
         metadata = b"".join(field for bit, field in fields if self._mask & bit)
         self._cycle_had_tag = True
-        frame = _reply(
+        frame = frame_of(
             READ,
             b"\x10%b%b\x01%b%b%b"
             % (self._flags, self._mask.to_bytes(2), metadata, (len(record) * 8).to_bytes(2), record),
@@ -169,128 +129,103 @@ class ThingMagicReader:
         return frame, self._started_ns + ms * MS_NS
 
     def tick(self, now_ns: int) -> bytes:
-        """The keep-alives of cycles that ended by ``now_ns`` (UTC) without a tag."""
+        """What it says at the end of the cycles that ended by ``now_ns`` (UTC)."""
+        self._now_ns = now_ns
         said = b""
         while self._is_streaming and now_ns >= self._cycle_ends_ns:
             if not self._cycle_had_tag:
-                said += _reply(READ, status=NO_TAGS)
+                said += frame_of(READ, status=NO_TAGS)
+            if self._is_hot:
+                said += frame_of(READ, status=TOO_HOT)
+            if not all(self._connected[port] for port in self._searched):
+                said += frame_of(READ, status=NO_ANTENNA)
+            if self._reports:
+                said += frame_of(READ, b"\0" + self._flags + b"\x02" + self._report_on_itself(self._reports))
             self._cycle_had_tag = False
             self._cycle_ends_ns += self._cycle_ns
+            self._cycles += 1
         return said
 
-    def reboot(self) -> bytes:
-        """Settings are as at power-up, it does not stream, and says unasked that it has booted."""
-        self._power_up()
-        return _reply(BOOT, VERSION)
-
-    # ---- commands ------------------------------------------------------------------------------------
+    def suffer(self, fault: str) -> bytes:
+        """What it says when this goes wrong with it; ``antenna-off`` (of port 1) and ``hot`` end the second time."""
+        match fault:
+            case "reboot":
+                self._power_up()
+                self.baud = FACTORY_BAUD
+                return frame_of(BOOT, VERSION)
+            case "antenna-off":
+                self._is_antenna_off = not self._is_antenna_off
+            case "hot":
+                self._is_hot = not self._is_hot
+            case "buffer-full":
+                self._deaf_until_ns = self._now_ns + GAP_NS
+                return frame_of(READ, status=BUFFER_FULL) if self._is_streaming else b""
+            case _:
+                raise ValueError(f"this reader can't have the fault {fault}")
+        return b""
 
     def answer(self, data: bytes, now_ns: int) -> bytes:
         """The answers to the commands that these bytes complete; a damaged one is not answered."""
         self._now_ns = now_ns
-        heard = self._heard + data
-        said = b""
-        while len(heard) >= 2:
-            end = heard[1] + 5
-            if heard[0] != 0xFF or heard[1] > LONGEST_DATA:
-                heard = heard[1:]
-            elif len(heard) < end:
-                break
-            elif _crc_of(heard[1 : end - 2]) == heard[end - 2 : end]:
-                said += self._answer(heard[2], heard[3 : end - 2])
-                heard = heard[end:]
-            else:
-                heard = heard[1:]
-        self._heard = heard
-        return said
+        return self.commands(data)
 
-    def _answer(self, opcode: int, data: bytes) -> bytes:
-        if opcode not in self._answers:
-            return _reply(opcode, status=BAD_OPCODE)
-        try:
-            return _reply(opcode, self._answers[opcode](data))
-        except _RefusedError as refused:
-            return _reply(opcode, status=refused.status)
+    # ---- commands ------------------------------------------------------------------------------------
 
-    def _set_baud(self, data: bytes) -> bytes:
-        if int.from_bytes(data) not in BAUDS:
-            raise _RefusedError(BAD_BAUD)
-        self.baud = int.from_bytes(data)
-        return b""
-
-    def _set_region(self, data: bytes) -> bytes:
-        if len(data) != 1 or data not in REGIONS:
-            raise _RefusedError(BAD_REGION)
-        self._region = data
-        return b""
-
-    def _set_protocol(self, data: bytes) -> bytes:
-        if data != GEN2:
-            raise _RefusedError(BAD_PARAMETER)
-        self._protocol = data
-        return b""
-
-    def _antenna_ports(self, data: bytes) -> bytes:
-        if data != b"\x05":
-            raise _RefusedError(BAD_PARAMETER)
-        return data + b"".join(bytes((port, 1)) for port in range(1, self._antennas + 1))
-
-    def _set_antennas(self, data: bytes) -> bytes:
-        if len(data) < 3 or len(data) % 2 == 0 or data[0] != 2:
-            raise _RefusedError(BAD_LENGTH)
-        searched = set(data[1::2])
-        if not searched <= set(range(1, self._antennas + 1)) or data[1::2] != data[2::2]:
-            raise _RefusedError(BAD_PARAMETER)
-        self._searched = searched
-        return b""
-
-    def _power(self, which: int, data: bytes) -> bytes:
-        """Of option 0: the power; of option 1: and the most and the least that it could be."""
-        if data not in (b"\0", b"\1"):
-            raise _RefusedError(BAD_PARAMETER)
-        power, limits = self._powers_cdbm[which].to_bytes(2), MOST_POWER_CDBM.to_bytes(2) + LEAST_POWER_CDBM.to_bytes(2)
-        return data + power + (limits if data == b"\1" else b"")
-
-    def _set_power(self, which: int, data: bytes) -> bytes:
-        if len(data) != 2:
-            raise _RefusedError(BAD_LENGTH)
-        cdbm = int.from_bytes(data, signed=True)
-        if cdbm > MOST_POWER_CDBM:
-            raise _RefusedError(POWER_TOO_HIGH)
-        if cdbm < LEAST_POWER_CDBM:
-            raise _RefusedError(POWER_TOO_LOW)
-        self._powers_cdbm[which] = cdbm
-        return b""
-
-    def _set(self, opcode: int, data: bytes) -> bytes:
-        if len(data) < 3:
-            raise _RefusedError(BAD_LENGTH)
-        self._settings[bytes((opcode,)) + data[:2]] = data[2:]
-        return b""
-
-    def _setting(self, opcode: int, data: bytes) -> bytes:
-        if len(data) != 2:
-            raise _RefusedError(BAD_LENGTH)
-        return data + self._settings.get(bytes((opcode,)) + data, b"\0")
+    def _search(self, _: bytes) -> bytes:
+        raise RefusedError(NO_TAGS)
 
     def _temperature(self, _: bytes) -> bytes:
         if self._is_streaming:
-            raise _RefusedError(NOT_NOW)
-        return bytes((TEMPERATURE_C,))
+            raise RefusedError(NOT_NOW)
+        return bytes((self._temperature_c,))
+
+    def _statistics(self, data: bytes) -> bytes:
+        """Asked with option 02 and the flags, seven bits a byte."""
+        if len(data) < 2 or data[0] != 2:
+            raise RefusedError(BAD_PARAMETER)
+        flags = 0
+        for byte in data[1:]:
+            flags = flags << 7 | byte & 0x7F
+        return b"\2" + self._report_on_itself(flags)
+
+    def _report_on_itself(self, flags: int) -> bytes:
+        port = self._searched[self._cycles % len(self._searched)]
+        values = {
+            0x0001: b"".join(pack(">BI", port, self._cycles * self._cycle_ns // MS_NS) for port in self._searched),
+            0x0040: b"".join(pack("BBb", port, port, -60) for port in self._searched),
+            0x0080: (923_200).to_bytes(3),
+            0x0100: bytes((self._temperature_c,)),
+            0x0200: bytes((port, port)),
+            0x0400: b"\x05",
+            0x0800: bytes(number for pair in self._connected.items() for number in pair),
+        }
+        known = {flag: value for flag, value in values.items() if flags & flag}
+        return _in_sevens(sum(known)) + b"".join(
+            _in_sevens(flag) + bytes((len(value),)) + value for flag, value in known.items()
+        )
 
     def _stream(self, data: bytes) -> bytes:
-        """``0000 02`` stops; ``0000 01 22 0000 05 LEN 22 10 FLAGS(2) CYCLE_MS(2) MASK(2)…`` starts."""
+        """``0000 02`` stops; ``0000 01 22 0000 05 LEN 22 10 FLAGS(2) CYCLE_MS(2) MASK(2) [REPORTS(2)]`` starts."""
         if data == b"\0\0\2":
             self._is_streaming = False
             return b"\2"
-        if len(data) < 16 or data[2:4] != b"\x01\x22" or data[8:10] != b"\x22\x10":
-            raise _RefusedError(BAD_PARAMETER)
+        if len(data) < 16 or data[2:4] != b"\x01\x22" or data[8:10] != b"\x22\x10" or data[7] != len(data) - 9:
+            raise RefusedError(BAD_PARAMETER)
         if self._region == b"\0":
-            raise _RefusedError(BAD_REGION)
+            raise RefusedError(BAD_REGION)
         if self._protocol != GEN2:
-            raise _RefusedError(NO_PROTOCOL)
+            raise RefusedError(NO_PROTOCOL)
         self._flags, self._mask = data[10:12], int.from_bytes(data[14:16]) & 0x01FF
+        self._reports = int.from_bytes(data[16:18]) if int.from_bytes(self._flags) & WITH_STATISTICS else 0
         self._cycle_ns = max(int.from_bytes(data[12:14]), 1) * MS_NS
         self._started_ns, self._cycle_ends_ns = self._now_ns, self._now_ns + self._cycle_ns
         self._cycle_had_tag, self._is_streaming = False, True
         return b"\x01\x22\0\0"
+
+
+def _in_sevens(flags: int) -> bytes:
+    """Seven bits a byte, the highest first; bit 80: more follow."""
+    said = bytes((flags & 0x7F,))
+    while flags := flags >> 7:
+        said = bytes((0x80 | flags & 0x7F,)) + said
+    return said

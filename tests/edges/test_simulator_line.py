@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serial import Serial
 
 from reader.cli.simulate import simulate
 from reader.errors import PortRefused, UsageError
@@ -39,6 +41,17 @@ COMMAND = (sys.executable, "-c", "import typer; from reader.cli.simulate import 
 START_THINGMAGIC = bytes.fromhex("FF02930005517D FF102F00000122000005072210001B03E801FFDD2B")
 STOP_THINGMAGIC = bytes.fromhex("FF032F0000025E86")
 KEEP_ALIVE = bytes.fromhex("FF0022040084E0")
+
+
+ROUND_NS = 40_000_000
+
+
+def crc_of(body: bytes) -> bytes:
+    """Of a ThingMagic's command: what is left of FFFF and the body after dividing by x16+x12+x5+1."""
+    left = int.from_bytes(b"\xff\xff" + body)
+    while left.bit_length() > 16:
+        left ^= 0x11021 << left.bit_length() - 17
+    return left.to_bytes(2)
 
 
 def race_of(runners: int, duration_s: float = 30, module: object = ipico) -> Iterator[Crossing]:
@@ -245,6 +258,193 @@ def test_a_rebooted_thingmagic_is_silent_until_started_again() -> None:
     assert bytes(listener.hear_out()).count(bytes.fromhex("FF282200001000")) == 1200
 
 
+class PolledReader:
+    """Hears by one antenna for a round of 40 ms, from the moment it is told to: one digit, the antenna."""
+
+    baud = 115_200
+    suffers = frozenset({"hot"})
+
+    def __init__(self) -> None:
+        self.rounds: list[int] = []  # when each began
+        self._ends_ns: int | None = None
+        self._antenna = 0
+
+    @property
+    def is_hearing(self) -> bool:
+        return self._ends_ns is not None
+
+    def report(self, chip: str, at_ns: int, rssi_dbm: int, antenna: int) -> tuple[bytes, int] | None:
+        if self._ends_ns is None or antenna != self._antenna:
+            return None
+        assert at_ns < self._ends_ns
+        return b"%b\n" % chip.encode(), at_ns
+
+    def tick(self, now_ns: int) -> bytes:
+        if self._ends_ns is None or now_ns < self._ends_ns:
+            return b""
+        self._ends_ns = None
+        return b"end\n"
+
+    def answer(self, data: bytes, now_ns: int) -> bytes:
+        self._antenna, self._ends_ns = int(data[-1:]), now_ns + ROUND_NS
+        self.rounds.append(now_ns)
+        return b""
+
+    def suffer(self, fault: str) -> bytes:
+        return b"too %b\n" % fault.encode()
+
+
+def polled(line: PseudoTerminal, playing: Future[Played], antennas: int = 1, pause_s: float = 0.0) -> list[bytes]:
+    """All lines that were heard, by one who polls when a round has ended, until the race is over."""
+    fd = os.open(line.address, os.O_RDWR | os.O_NOCTTY)
+    heard, polls = b"", 0
+    while not playing.done():
+        if not polls or heard.count(b"end\n") == polls:
+            time.sleep(pause_s)
+            os.write(fd, b"%d" % (polls % antennas + 1))
+            polls += 1
+        if select.select([fd], [], [], 0.05)[0]:
+            with suppress(OSError):
+                heard += os.read(fd, 65_536)
+    os.close(fd)
+    return heard.splitlines()
+
+
+@pytest.mark.parametrize("speed", [0, 5])
+def test_a_polled_reader_loses_nothing_between_its_rounds_in_a_race_that_waits(speed: float) -> None:
+    reader, truth = PolledReader(), list[Told]()
+    race = race_of(100, 5, thingmagic)
+    with (
+        PseudoTerminal() as line,
+        played_beside(race, reader, line, speed=speed, waits=True, tell=truth.append) as playing,
+    ):
+        heard = polled(line, playing, pause_s=0.002)
+    assert playing.result() == Played(crossings=100, unheard=0, reads=1200)
+    assert len(heard) - heard.count(b"end") == 1200
+    assert all(later - earlier >= ROUND_NS for earlier, later in pairwise(reader.rounds))
+    # Not longer than they are either, but for the seconds before the first crossing.
+    assert heard.count(b"end") > (70 if speed == 0 else 30)
+
+
+def test_runners_do_not_wait_for_the_turn_of_their_antenna() -> None:
+    reader = PolledReader()
+    with (
+        PseudoTerminal() as line,
+        played_beside(race_of(200, 5, thingmagic), reader, line, speed=0, mat=Mat(antennas=2)) as playing,
+    ):
+        heard = polled(line, playing, antennas=2)
+    played = playing.result()
+    assert 600 < played.reads < 1800
+    assert played.reads == len(heard) - heard.count(b"end")
+
+
+def test_the_race_goes_on_between_two_rounds_and_stands_still_when_nobody_polls() -> None:
+    reader = PolledReader()
+    with (
+        PseudoTerminal() as line,
+        played_beside(race_of(500, 60, thingmagic), reader, line, speed=20, waits=True) as playing,
+    ):
+        listener = Listener(line.address, says=b"1")
+        wait_until(lambda: listener.heard.count(b"end") == 1)
+        time.sleep(0.3)
+        listener.say(b"1")
+        wait_until(lambda: listener.heard.count(b"end") == 2)
+        first, second = reader.rounds
+        assert second - first >= 0.3 * 20 * NS_PER_S
+        time.sleep(1.5)
+        listener.say(b"1")
+        wait_until(lambda: listener.heard.count(b"end") == 3)
+        assert reader.rounds[2] - second < 1.4 * 20 * NS_PER_S
+        assert not playing.done()
+        listener.leave()
+
+
+def test_a_fault_of_the_reader_is_told_to_it() -> None:
+    reader = PolledReader()
+    faults = [Fault("hot", 3)]
+    with (
+        PseudoTerminal() as line,
+        played_beside(race_of(100, 5, thingmagic), reader, line, speed=0, faults=faults) as playing,
+    ):
+        assert b"too hot" in polled(line, playing)
+
+
+@pytest.mark.parametrize("fault", ["half-frame", "bad-bytes"])
+def test_what_is_spoilt_is_not_told(fault: str) -> None:
+    truth: list[Told] = []
+    with PseudoTerminal() as line:
+        listener = Listener(line.address)
+        played = play(race_of(1000), IpicoReader(), line, speed=0, faults=[Fault(fault, 0.0)], tell=truth.append)
+    heard = listener.hear_out()
+    share = {"half-frame": 0.01, "bad-bytes": 1 - 0.99**36}[fault]
+    assert 0.8 * share < 1 - played.reads / 12_000 < 1.2 * share
+    found = records(heard)
+    for told in truth:
+        assert told.reads <= len(set(found.get(told.crossing.chip, [])))
+    # Two wrong bytes may make up for each other in a sum.
+    assert sum(len(set(times)) for times in found.values()) - played.reads < (2 if fault == "half-frame" else 120)
+
+
+def test_on_a_line_of_the_wrong_speed_nothing_is_said_or_heard() -> None:
+    truth: list[Told] = []
+    with (
+        PseudoTerminal() as line,
+        played_beside(
+            race_of(300), IpicoReader(), line, speed=0, faults=[Fault("wrong-baud", 10)], linger_s=5, tell=truth.append
+        ) as playing,
+    ):
+        listener = Listener(line.address)
+        wait_until(lambda: len(listener.heard) == 3600 * 38)
+        listener.say(b"ab00000222\r\n")
+        wait_until(lambda: len(truth) == 300)
+        time.sleep(0.2)
+        heard = listener.leave()
+        assert len(heard) == 3600 * 38
+    played = playing.result()
+    assert 0 < played.unheard < 300
+    assert_truth_is_what_was_heard(truth, heard)
+
+
+def test_a_strict_line_is_garbage_until_the_host_has_the_reader_s_speed() -> None:
+    reader = ThingMagicReader(baud=57_600)
+    with (
+        PseudoTerminal() as line,
+        played_beside(race_of(10, 5, thingmagic), reader, line, speed=0, is_strict=True) as playing,
+        Serial(line.address, 9_600, timeout=0.3) as host,
+    ):
+        question, answer = bytes.fromhex("FF000C1D03"), bytes.fromhex("FF010C000012")
+        for baud in (9_600, 115_200, 921_600, 31_250):
+            host.baudrate = baud
+            host.write(question)
+            assert not host.read(8)
+        host.baudrate = 57_600
+        host.write(question)
+        assert host.read(8).startswith(answer)
+        # Told to change its speed it answers at the old one, and hears at the new one.
+        to_9600 = bytes.fromhex("040600002580")
+        host.write(b"\xff" + to_9600 + crc_of(to_9600))
+        assert host.read(7).startswith(bytes.fromhex("FF00060000"))
+        host.write(question)
+        assert not host.read(8)
+        host.baudrate = 9_600
+        host.write(question)
+        assert host.read(8).startswith(answer)
+        assert not playing.done()
+
+
+def test_a_socket_has_no_speed() -> None:
+    with (
+        TcpServer("127.0.0.1", 0) as line,
+        played_beside(race_of(10), IpicoReader(), line, speed=0, is_strict=True) as playing,
+        socket.create_connection(("127.0.0.1", int(line.address.rpartition(":")[2])), timeout=10) as client,
+    ):
+        heard = b""
+        while len(heard) < 120 * 38:
+            heard += client.recv(65_536)
+        assert playing.result(30).reads == 120
+    assert len(records(heard)) == 10
+
+
 def test_tcp_serves_one_client_and_the_next_when_it_has_left() -> None:
     port = free_port()
     truth: list[Told] = []
@@ -313,6 +513,7 @@ def test_the_command_ends_cleanly_when_told_to(tmp_path: Path, number: signal.Si
         ({"tcp": "10000"}, "--tcp 10000: expected HOST:PORT"),
         ({"tcp": "127.0.0.1:1", "link": Path("mat")}, "--link and --tcp exclude each other"),
         ({"fault": ["flood"]}, "--fault flood: expected NAME"),
+        ({"fault": ["hot@3"]}, "--fault hot@3: this reader can't have that; expected NAME"),
         ({"truth": Path("/nowhere/truth.jsonl")}, "--truth /nowhere/truth.jsonl: can't be written"),
     ],
 )

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reader.line.protocols import Decoder
-from reader.line.protocols.ipico import Decoder as Ipico
-from reader.line.protocols.thingmagic import Decoder as ThingMagic
+from reader.line import protocols
+from reader.line.protocols import Decoder, load
 from reader.model import ChipRead, Event, Rejected
+from tests.unit import test_a0, test_m100, test_rdm6300, test_uhfreader
 from tests.unit.test_thingmagic import KEEP_ALIVE, frame, report
 
-MAX_PENDING = {"ipico": 1100, "thingmagic": 255}
+MAX_PENDING = {"ipico": 1100, "thingmagic": 255, "a0": 257, "m100": 262, "uhfreader": 320, "rdm6300": 80}
 
 
 def ipico_text(chip: int) -> bytes:
@@ -41,10 +41,12 @@ class Family(NamedTuple):
     """One way in which a family says a chip, and what else is met on its lines."""
 
     name: str
-    decoder: Callable[[], Decoder]
     frame: Callable[[int], bytes]
     digits: int
     pieces: tuple[bytes, ...]
+
+    def decoder(self) -> Decoder:
+        return load(self.name).Decoder()
 
 
 IPICO_PIECES = (
@@ -71,11 +73,18 @@ THINGMAGIC_PIECES = (
     b"\x22" * 90,
 )
 FAMILIES = [
-    Family("ipico", Ipico, ipico_text, 12, IPICO_PIECES),
-    Family("ipico", Ipico, ipico_binary, 12, IPICO_PIECES),
-    Family("thingmagic", ThingMagic, thingmagic, 24, THINGMAGIC_PIECES),
+    Family("ipico", ipico_text, 12, IPICO_PIECES),
+    Family("ipico", ipico_binary, 12, IPICO_PIECES),
+    Family("thingmagic", thingmagic, 24, THINGMAGIC_PIECES),
+    Family("a0", test_a0.a_frame, 24, test_a0.PIECES),
+    Family("m100", test_m100.a_frame, 24, test_m100.PIECES),
+    Family("m100", test_m100.an_aa_frame, 24, test_m100.PIECES),
+    Family("uhfreader", test_uhfreader.a_frame, 24, test_uhfreader.PIECES),
 ]
-each_family = pytest.mark.parametrize("family", FAMILIES, ids=["ipico text", "ipico binary", "thingmagic"])
+NAMES = ["ipico text", "ipico binary", "thingmagic", "a0", "m100", "m100 aa", "uhfreader"]
+each_family = pytest.mark.parametrize("family", FAMILIES, ids=NAMES)
+# Where two equal frames make a read, the laws below stand in the family's own tests.
+TWICE = Family("rdm6300", lambda chip: 2 * test_rdm6300.a_frame(chip % 2**40), 10, test_rdm6300.PIECES)
 CHIPS = st.integers(0, 2**48 - 1)
 
 
@@ -152,15 +161,20 @@ def test_a_flipped_bit_costs_one_frame(family: Family, several: list[int], at: i
     assert chips(events) in ([*expected[:hurt], *expected[hurt + 1 :]], expected)
 
 
-@each_family
-def test_two_hundred_thousand_bytes_of_anything(family: Family) -> None:
+@pytest.mark.parametrize("size", [50_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("family", [*FAMILIES, TWICE], ids=[*NAMES, "rdm6300"])
+def test_so_many_bytes_of_anything(family: Family, size: int) -> None:
     dice = random.Random(20231008)
     line = bytearray()
-    while len(line) < 200_000:
+    while len(line) < size:
         good = family.frame(dice.randrange(2**48))
         kinds = (good, flipped(good, dice.randrange(999), dice.randrange(8)), dice.choice(family.pieces))
         line += dice.choice((*kinds, good[: dice.randrange(len(good))], dice.randbytes(dice.randrange(80))))
-    cuts = sorted(dice.randrange(len(line)) for _ in range(4000))
+    cuts = sorted(dice.randrange(len(line)) for _ in range(size // 50))
     events = fed(family, [bytes(line[a:b]) for a, b in pairwise([0, *cuts, len(line)])])
-    assert len(chips(events)) > 500
+    assert len(chips(events)) > size // 400
     assert events == fed(family, [bytes(line)])
+
+
+def test_every_family_of_the_table_is_here() -> None:
+    assert {family.name for family in [*FAMILIES, TWICE]} == {family.name for family in protocols.FAMILIES}

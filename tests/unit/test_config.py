@@ -156,7 +156,7 @@ def more(text: str) -> str:
         ("mat = 5\n" + READER, "mat: found 5, expected a table"),
         (MAT, "reader: missing; expected at least one table headed [[reader]], in double brackets"),
         (MAT + "[reader]\n", "reader: found a table, expected at least one table headed [[reader]], in double"),
-        (MAT + READER.replace("ipico", "a0"), 'reader[0].protocol: found "a0", expected "ipico", "thingmagic" or'),
+        (MAT + READER.replace("ipico", "a1"), 'reader[0].protocol: found "a1", expected "ipico", "thingmagic", "a0",'),
         (MAT + READER.replace("/dev/", ""), 'reader[0].port: found "ttyUSB0", expected a device beginning with a sl'),
         (more("baud = 0"), "reader[0].baud: found 0, expected a whole number of baud, 1 to 4000000"),
         (more("Zone = 'UTC'"), 'reader[0].Zone: there is no such key; did you mean "zone"?'),

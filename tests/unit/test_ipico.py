@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reader.line.protocols.ipico import MAX_LINE, Conversation, Decoder, fields
-from reader.model import ChipRead, Event, Reason, Rejected, Reply
+from reader.line.protocols import Known
+from reader.line.protocols.asking import Asking
+from reader.line.protocols.ipico import MAX_LINE, Conversation, Decoder, fields, identify, is_proof
+from reader.model import NS_PER_S, ChipRead, Event, Reason, Rejected, Reply
+from reader.simulator.ipico import Form, IpicoReader
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 needs_shared = pytest.mark.skipif(
@@ -22,6 +25,8 @@ OTHER = b"aa0005800012860800012603071348515f8a"
 TTO = b"aa00058000123b3200012603081222022f060080cd"
 CLOCK = b"ab000902260306051855443727cf"
 BINARY = bytes.fromhex("aa 40 000000012345 0a 2a 011230184559 27 fd 0d0a")
+TRIDENT = b"aaB3058000123b32000726030713485032" + b"00FS5a"
+STATISTICS = b"ab000f0af800270000ff31144c2b00034500015b"
 NAMES_IN_SAMPLES = {key: key for key in "reader tag i q suffix lrc index page tamper first_seen mode".split()} | {
     "cs": "hundredths",
     "cmd": "command",
@@ -205,6 +210,119 @@ def test_fields_say_all() -> None:
     assert (said["index"], said["page"], said["tamper"], said["first_seen"]) == ("06", "00", "80", True)
     with pytest.raises(ValueError, match="integrity"):
         fields(READ[:-1] + b"8")
+
+
+def test_a_trident_tells_its_receiver_as_the_antenna() -> None:
+    at_ns = ns("2026-03-07 13:48:50", 50)
+    assert len(TRIDENT) == 40
+    assert only(TRIDENT + b"\r\n") == ChipRead("058000123B32", 3, None, at_ns, None, 41)
+    for kind in (b"LS", b"BS", b"RR"):
+        assert isinstance(only(TRIDENT.replace(b"FS", kind) + b"\r"), ChipRead)
+    nobody = only(TRIDENT.replace(b"aaB3", b"aaz0") + b"\n")
+    assert isinstance(nobody, ChipRead)
+    assert nobody.antenna is None
+    said = fields(TRIDENT + b"\r\n")
+    assert (said["reader"], said["receiver"], said["count"], said["suffix"], said["signal"]) == ("B", 3, 7, "FS", 0x5A)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"260307", b"261307", Reason.SANITY),
+        (b"260307", b"000000", Reason.SANITY),
+        (b"13485032", b"13485064", Reason.SANITY),
+        (b"13485032", b"24485032", Reason.SANITY),
+        (b"260307", b"2603a7", Reason.INTEGRITY),
+        (b"00FS", b"01FS", Reason.INTEGRITY),
+        (b"00FS", b"00XS", Reason.INTEGRITY),
+        (b"aaB3", b"aa13", Reason.INTEGRITY),
+        (b"aaB3", b"aaBB", Reason.INTEGRITY),
+        (b"aaB3", b"abB3", Reason.GARBAGE),
+        (b"aaB3", b"zaaB3", Reason.GARBAGE),
+        (b"5a", b"5a0", Reason.INTEGRITY),
+    ],
+)
+def test_a_trident_s_line_is_believed_only_whole_and_sane(old: bytes, new: bytes, reason: Reason) -> None:
+    bad = TRIDENT.replace(old, new) + b"\r"
+    assert only(bad) == Rejected(reason, bad)
+
+
+def test_a_trident_s_answers() -> None:
+    date, unhandled = decoded(b"DATE:Mon Aug 31 2015 13:17:00\r\n", b"CMD UNHANDLED\r\n")
+    assert isinstance(date, Reply)
+    assert (date.name, date.fields["reader_ns"]) == ("date", ns("2015-08-31 13:17:00", 0))
+    assert getattr(unhandled, "name", "") == "unhandled"
+    later = only(b"DATE:Mon Aug 31 2015 13:17:00.250\r")
+    assert isinstance(later, Reply)
+    assert later.fields["reader_ns"] == ns("2015-08-31 13:17:00", 25)
+
+
+def test_statistics_tell_the_firmware() -> None:
+    reply = only(STATISTICS + b"\r")
+    assert isinstance(reply, Reply)
+    assert (reply.name, reply.fields["firmware"], reply.fields["noise"]) == ("statistics", "15.8", 255)
+
+
+def told_by(reader: IpicoReader) -> Known:
+    """What ``identify`` finds out from this reader, which answers at once or never."""
+    decoder, asking, now_ns = Decoder(), Asking(identify()), ns("2026-03-07 13:48:50", 50)
+    said = asking.begin(now_ns)
+    while not asking.is_done:
+        replies = [event for event in decoder.feed(reader.answer(said, now_ns)) if isinstance(event, Reply)]
+        said = b"".join(asking.heard(reply, now_ns) for reply in replies)
+        now_ns += NS_PER_S
+        said += asking.tick(now_ns)
+    return asking.result
+
+
+def test_who_it_is_and_how_it_is_set() -> None:
+    reader = IpicoReader()
+    known = told_by(reader)
+    assert (known.model, known.firmware) == ("IPICO STK Lite", "1.4 Jun 5 2013 14:16:40")
+    assert known.says == ("its clock said 2026-03-07 13:48:50.50", "reports every read")
+    reader.answer(b"ab0003090305075b\r\n", 0)
+    assert told_by(reader).says[-1] == "reports events, again after 5 s"
+
+
+def test_a_trident_is_known_by_what_it_does_not_understand() -> None:
+    known = told_by(IpicoReader(form="trident"))
+    assert known.model == "Trident TimeMachine"
+    assert known.says[0].startswith("its clock said 2026-03-07 13:48:")
+
+
+def test_one_that_does_not_answer_is_left_in_peace() -> None:
+    asking = Asking(identify())
+    said = asking.begin(0)
+    for second in range(1, 9):
+        said += asking.tick(second * NS_PER_S)
+    assert asking.is_done
+    assert said == b"ab00000222\r\n" * 2
+    assert asking.result.model == "IPICO"
+
+
+def test_reads_and_answers_are_proof_but_no_banner_and_no_echo() -> None:
+    for proof in (READ, TTO, CLOCK, b"ab0000f258", b"ab0002090305f3", TRIDENT, b"CMD UNHANDLED"):
+        assert is_proof(decoded(b"\x00\x80" + b"\r", proof + b"\r")), proof
+    assert is_proof(decoded(BINARY))
+    for none in (
+        BANNER,
+        b"ab00000222",
+        b"ab0000372a",
+        b"ac00010205ff",
+        b"00058000123b",
+        b"DATE:Mon Xyz 31 2015 13:17:00",
+    ):
+        assert not is_proof(decoded(none + b"\r")), none
+
+
+@pytest.mark.parametrize("form", ["text", "binary", "trident"])
+def test_each_form_of_the_simulator_is_read(form: Form) -> None:
+    reader = IpicoReader(form=form)
+    at_ns = ns("2026-03-07 13:48:50", 99)
+    frame, stamp_ns = reader.report("058000123B32", at_ns + 9_000_000, -60, 2)
+    read = next(event for event in decoded(frame) if isinstance(event, ChipRead))
+    assert (read.chip, read.reader_ns, read.antenna) == ("058000123B32", at_ns, 2 if form == "trident" else None)
+    assert stamp_ns == at_ns
 
 
 def test_nothing_is_said_to_the_reader() -> None:

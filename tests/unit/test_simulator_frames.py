@@ -51,6 +51,44 @@ def test_ipico_answers_get_time_and_refuses_the_rest() -> None:
     assert reader.answer(b"noise\r\n", asked) == b""
 
 
+def test_ipico_keeps_the_clock_that_it_is_given() -> None:
+    reader = IpicoReader()
+    acknowledged, was_set, _ = reader.answer(b"ab00070126030605194921f8\r\n", AT).split(b"\r\n")
+    assert acknowledged == b"ab00000121"
+    assert was_set[:8] == b"ab00094c"
+    given = int(datetime(2026, 3, 6, 19, 49, 21, tzinfo=UTC).timestamp()) * NS_PER_S
+    _, stamp = reader.report("058000123B32", AT + 1500 * MS, -60, 1)
+    assert stamp == given + 1500 * MS
+    assert reader.answer(b"ab00000222\r\n", AT).startswith(b"ab00090226030605194921")
+    assert reader.answer(b"ac00070126130605194921ff\r\n", AT)[6:8] == b"f0"
+    reader.suffer("reboot")
+    assert reader.report("058000123B32", AT, -60, 1)[1] == given
+
+
+def test_ipico_with_an_unset_clock_says_a_date_of_long_ago() -> None:
+    reader = IpicoReader()
+    assert reader.suffer("unset-clock") == b""
+    reader.tick(AT)
+    frame, stamp = reader.report("058000123B32", AT + 2500 * MS, -60, 1)
+    assert frame[20:34] == b"00010100010232"
+    assert stamp == int(datetime(2000, 1, 1, 0, 1, 2, 500_000, tzinfo=UTC).timestamp() * 10) * 100 * MS
+
+
+def test_ipico_in_binary_is_twenty_bytes() -> None:
+    frame, _ = IpicoReader(form="binary").report("058000123B32", AT + 500 * MS, -75, 1)
+    body = bytes.fromhex("00 058000123b32 00 01 260307134850 32")
+    assert frame == b"\xaa" + body + bytes((sum(body) % 256,)) + b"\r\n"
+
+
+def test_a_trident_says_forty_characters_and_knows_two_commands() -> None:
+    reader = IpicoReader(form="trident")
+    assert reader.report("058000123B32", AT + 500 * MS, -75, 2)[0] == b"aaA2058000123b3200012603071348503200RR35\r\n"
+    assert reader.report("058000123B32", AT + 500 * MS, -75, 12)[0][:26] == b"aaA0058000123b320002260307"
+    assert reader.answer(b"$GETDATE\r\n", AT) == b"DATE:Sat Mar 07 2026 13:48:50\r\n"
+    assert reader.answer(b"$SETDATE:150831131700\r\n", AT) == b"DATE:Mon Aug 31 2015 13:17:00\r\n"
+    assert reader.answer(b"$SETDATE:151331131700\r\nab00000222\r\n", AT) == b"CMD UNHANDLED\r\n" * 2
+
+
 def test_a_thingmagic_report_is_laid_out_as_a_module_sent_it() -> None:
     real = bytes.fromhex(
         "FF 28 22 0000 10 001B 01FF 01  01 C4 11 0E1640 00000127 0000 05 0000 0F"
@@ -163,7 +201,7 @@ def test_thingmagic_hears_by_the_antennas_in_its_search_list() -> None:
 
 def test_a_rebooted_thingmagic_says_so_and_has_forgotten() -> None:
     reader = streaming()
-    assert reader.reboot()[:5] == bytes.fromhex("FF 14 04 0000")
+    assert reader.suffer("reboot")[:5] == bytes.fromhex("FF 14 04 0000")
     assert not reader.is_hearing
     assert reader.answer(bytes.fromhex("FF 00 63 1D6C"), AT) == bytes.fromhex("FF 02 63 0000 0000 2143")
 

@@ -13,7 +13,7 @@ import pytest
 
 from reader.errors import UsageError
 from reader.model import NS_PER_S
-from reader.simulator.faults import FAULTS, fault_from_text
+from reader.simulator.faults import FAULTS, READER_FAULTS, Spoiling, fault_from_text, garbling
 from reader.simulator.ipico import chip_from_number, chip_from_text
 from reader.simulator.race import Crossing, made_race, race_from_file
 from reader.simulator.signal import ANSWER_GAP_NS, Mat, Told, reads_in_order, reads_of
@@ -159,3 +159,34 @@ def test_faults_are_named_with_their_second() -> None:
         with pytest.raises(UsageError) as refused:
             fault_from_text(text)
         assert all(name in str(refused.value) for name in FAULTS)
+
+
+def test_faults_that_a_reader_can_t_have_are_refused_with_those_it_can() -> None:
+    assert fault_from_text("hot@3").name == "hot"
+    assert fault_from_text("reboot", {"reboot"}).name == "reboot"
+    with pytest.raises(UsageError) as refused:
+        fault_from_text("hot@3", {"reboot", "antenna-off"})
+    listed = {line.split(":")[0].strip() for line in str(refused.value).splitlines()[1:]}
+    assert listed == {*FAULTS, "reboot", "antenna-off"}
+    assert "hot" in READER_FAULTS
+
+
+def test_spoiling_changes_about_as_much_as_it_says_and_no_line_end() -> None:
+    frame = bytes(range(0x30, 0x54)) + b"\r\n"
+    for kind, share in (("bad-checksum", 0.01), ("half-frame", 0.01), ("bad-bytes", 1 - 0.99**36)):
+        spoiling = Spoiling(random.Random(4))
+        assert spoiling.read(frame) == frame
+        spoiling.begin(kind)
+        said = [spoiling.read(frame) for _ in range(5000)]
+        spoilt = [one for one in said if one != frame]
+        assert 0.7 * share < len(spoilt) / len(said) < 1.3 * share
+        is_whole = kind != "half-frame"
+        assert all((len(one) == 38 and one.endswith(b"\r\n")) is is_whole for one in spoilt)
+    assert spoiling.read(b"") == b""
+
+
+def test_garbling_is_the_same_for_a_seed_and_leaves_hardly_a_byte() -> None:
+    every = bytes(range(256))
+    garbled = every.translate(garbling(1))
+    assert garbled == every.translate(garbling(1)) != every.translate(garbling(2))
+    assert sum(a == b for a, b in zip(every, garbled, strict=True)) < 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_captured_report() -> None:
         ("0002", "05", None, 5, None),
         ("01ff", "01 d4 34 0d3a54 80000010 00ae 05 0050 00040123456789abcdef 02", 4, -44, 0x80000010),
         ("00d2", "bf 00000001 05 8000 0404", None, -65, 1),
-        ("3fff", "01 ff f1 0d3a54 00000010 00ae 05 0000 02 04 01 00 1234 5678", 1, -1, 16),
+        ("3fff", "01 ff f1 0d3a54 00000010 00ae 05 0000 02 04 01 00 1234 8156", 1, -1, 16),
     ],
 )
 def test_any_mask_in_both_forms(
@@ -145,6 +146,30 @@ def test_content_that_does_not_add_up_is_senseless(whole: bytes) -> None:
         (frame(0x62, "01 08fc 08fc 03e8"), "read_power", {"power_cdbm": 2300, "max_cdbm": 2300, "min_cdbm": 1000}),
         (frame(0x93, "", 0x0105), "set_protocol", {"says": "bad value (0105)"}),
         (frame(0xE7, "0102"), "opcode_e7", {"data": "0102"}),
+        (frame(0x61, "01 02"), "antennas", {"tx": 1, "rx": 2}),
+        (frame(0x61, "02 01 01 03 04"), "antennas", {"list": [[1, 1], [3, 4]]}),
+        (frame(0x61, "03 02 0bb8 8000"), "antennas", {"ports": {2: {"read_cdbm": 3000, "write_cdbm": -32768}}}),
+        (
+            frame(0x61, "04 01 0bb8 ff9c 01f4"),
+            "antennas",
+            {"option": 4, "ports": {1: {"read_cdbm": 3000, "write_cdbm": -100, "settle_us": 500}}},
+        ),
+        (frame(0x67, "01 02 40 01"), "region", {"region": 2}),
+        (frame(0x6B, "05 12 0104"), "gen2", {"parameter": 0x12, "value": "0104"}),
+        (frame(0x6C, "02 8200 8200 01 24"), "statistics", {"option": 2, "temp_c": 36}),
+        (frame(0x6C, "01"), "statistics", {"option": 1}),
+        (frame(0x6C, "02 82"), "statistics", {"option": 2, "data": "82"}),
+        (frame(0x22, "10 0013 00000101"), "read_multiple", {"tags": 0x0101}),
+        (frame(0x22, "88 10 0013 00000101"), "read_multiple", {"tags": 0x0101, "multiselect": True}),
+        (frame(0x22, "00 0003 07"), "read_multiple", {"tags": 7}),
+        (
+            frame(0x22, "00 0007 02 01 28 0002 0001 0004 beef"),
+            "read_multiple",
+            {"tags": 2, "emb_ok": 2, "data": "beef"},
+        ),
+        (frame(0x29, "00 00 00 01 0080 3400" + EPC + "3b72"), "tag_buffer", {"tags": 1}),
+        (frame(0x21, EPC + "d100"), "read_single", {"data": EPC.lower() + "d100"}),
+        (frame(0x28, "10 0000" + EPC), "read_memory", {"data": "100000" + EPC.lower()}),
     ],
 )
 def test_replies(whole: bytes, name: str, said: dict[str, object]) -> None:
@@ -152,6 +177,51 @@ def test_replies(whole: bytes, name: str, said: dict[str, object]) -> None:
     assert isinstance(reply, Reply)
     assert (reply.name, reply.size) == (name, len(whole))
     assert reply.fields.items() >= ({"opcode": whole[2], "status": whole[3] << 8 | whole[4]} | said).items()
+
+
+# Flag, length and value of each, as the module counts: transmitter and receiver, then what they have.
+ON_ITSELF: dict[str, dict[str, object]] = {
+    "01 0a 01 00000010 03 00000020": {"rf_on_ms": {1: 16, 3: 32}},
+    "40 06 01 01 c4 02 02 05": {"noise_dbm": {1: -60, 2: 5}},
+    "8100 03 0e1640": {"freq_khz": 923200},
+    "8200 01 f6": {"temp_c": -10},
+    "8400 02 03 04": {"ant_tx": 3, "ant_rx": 4},
+    "8800 01 05": {"protocol": 5},
+    "9000 04 01 01 02 00": {"connected": {1: 1, 2: 0}},
+    "818000 02 1388": {"supply_mv": 5000},
+    "838000 01 aa": {"flag_c000": "aa"},
+    "8400 01 03": {"flag_0200": "03"},
+}
+
+
+@pytest.mark.parametrize(("head", "opcode"), [("00 011f 02", 0x22), ("88 00 011b 02", 0x22), ("02", 0x6C)])
+def test_what_a_module_tells_of_itself(head: str, opcode: int) -> None:
+    reply = only(frame(opcode, f"{head} bfff00 {' '.join(ON_ITSELF)}"))
+    assert isinstance(reply, Reply)
+    assert reply.name == {0x22: "stream_status", 0x6C: "statistics"}[opcode]
+    for said in ON_ITSELF.values():
+        assert reply.fields.items() >= said.items()
+
+
+def test_a_chip_in_a_frame_that_says_nobody_streams_is_one_only_with_its_crc() -> None:
+    assert getattr(only(report("0016", "c4 11 00000001", head="100013")), "chip", None) == EPC
+    reply = only(report("0016", "c4 11 00000001", head="100013", chip_crc="1234"))
+    assert getattr(reply, "name", None) == "read_multiple"
+
+
+def test_anything_with_a_good_checksum_is_taken_without_a_raise() -> None:
+    dice = random.Random(7)
+    heads = [b"", bytes.fromhex("10001b"), bytes.fromhex("8810001b"), bytes.fromhex("00011f02"), bytes.fromhex("88")]
+    for _ in range(20_000):
+        data = dice.choice(heads) + dice.randbytes(dice.randrange(40))
+        opcode = dice.choice([0x22, 0x22, 0x29, 0x61, 0x62, 0x67, 0x6A, 0x6B, 0x6C, 0x71, dice.randrange(256)])
+        whole = frame(opcode, data.hex(), dice.choice([0, 0, 0, 0x0400, 0x0504]))
+        event = only(whole)
+        if isinstance(event, Rejected) and event.reason is Reason.SANITY:
+            with pytest.raises(ValueError, match="does not add up"):
+                fields(whole)
+        else:
+            assert fields(whole)["type"]
 
 
 def test_a_length_that_can_not_be_and_what_is_no_beginning() -> None:

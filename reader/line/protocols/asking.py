@@ -8,7 +8,7 @@ match, ask again, give up. The same scripts are run by the daemon's conversation
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from reader.model import NS_PER_S, Reply
 
@@ -41,6 +41,16 @@ class Stuck(Exception):
         self.is_unanswered = is_unanswered
 
 
+# Answered at once by :class:`Asking` itself; nothing is sent.
+_SPEED = Question("the speed of the line", b"", tries=1, wait_ns=0)
+
+
+def line_baud() -> Script[int | None]:
+    """The speed of the line now; None: as it was opened, and that is not known."""
+    answer = yield _SPEED
+    return None if answer is None else cast(int | None, answer.fields["baud"])
+
+
 def pause(wait_ns: int, then_baud: int | None = None) -> Script[None]:
     """Nothing is said for so long."""
     yield Question("pause", b"", tries=1, wait_ns=wait_ns, then_baud=then_baud)
@@ -49,16 +59,16 @@ def pause(wait_ns: int, then_baud: int | None = None) -> Script[None]:
 class Asking(Generic[T]):
     """A script under way. Times are monotonic nanoseconds, passed in; :class:`Stuck` comes out of every method.
 
-    ``baud``: the speed that the line should have now; None: as it was opened.
+    ``baud``: the speed that the line should have now; None: as it was opened. Given, where it is known at the start.
     """
 
-    def __init__(self, script: Script[T]) -> None:
+    def __init__(self, script: Script[T], baud: int | None = None) -> None:
         self._script = script
         self._question: Question | None = None
         self._asked_ns = 0
         self._tries = 0
         self._result: list[T] = []
-        self.baud: int | None = None
+        self.baud = baud
 
     @property
     def is_done(self) -> bool:
@@ -105,6 +115,8 @@ class Asking(Generic[T]):
             self.baud = asked.then_baud
         try:
             question = self._script.send(answer)
+            while question is _SPEED:
+                question = self._script.send(Reply("speed", {"baud": self.baud}, 0))
         except StopIteration as end:
             self._result.append(end.value)
             return b""

@@ -1,4 +1,4 @@
-r"""IPICO Lite, Elite, Super Elite: lines of ASCII.
+r"""IPICO Lite, Elite, Super Elite, and Trident TimeMachine: lines of ASCII.
 
 ::
 
@@ -11,6 +11,12 @@ r"""IPICO Lite, Elite, Super Elite: lines of ASCII.
     xx pp tt index, page, tamper (80 first seen, 40 last seen), LL the low byte of the sum of all characters
     between the two letters in front and itself; in binary, of all bytes between.
 
+    aa L R TTTTTTTTTTTT nnnn yymmdd hhmmss cc 00 KK SS         CR LF   a Trident's read, 40 characters
+
+    L reader (a letter), R receiver, nnnn how often the chip was read, KK FS first, LS last, BS best seen or RR any
+    read, SS signal. R is the antenna, from 1; 0 is none. It has no LL: a whole line with every field in bounds is one.
+    Other answers of a Trident: ``DATE:Mon Aug 31 2015 13:17:00`` and ``CMD UNHANDLED``.
+
 ``ac`` is ``ab`` with an LL that is not checked; ``ad`` page data and ``ae`` short TTO are known by name alone.
 Plain text is a banner.
 
@@ -19,7 +25,8 @@ back for a character that says nothing. Whatever has the letters, the length and
 inside garbage too; one that ends with its line goes before any other that the same bytes could be.
 
 Sources: IPICO Reader Serial Protocol 1.00 (2007); control replies, banners and mixed streams as captured from
-a Lite by the rusty-timer project. That FS and LS stand on the line is Trident's word alone.
+a Lite by the rusty-timer project; manuals of the Trident TimeMachine, whose word alone it is that FS and LS stand on
+the line (a Lite tells them by bits of tt).
 
 This is the hot path of the box: all whole lines of a chunk are cut and told apart by one regular expression, and
 what repeats from read to read (the second, the chip's code) is remembered. A line at a time costs several times that.
@@ -27,12 +34,10 @@ what repeats from read to read (the second, the chip's code) is remembered. A li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import structs
 
-from reader.line.protocols import AntennaStanding, Known, Standing
-from reader.line.protocols.asking import Question, Script
+from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols.ipico_ask import identify, is_proof
 from reader.line.protocols.ipico_frame import (
     BINARY_SIZE,
     BYTE,
@@ -43,18 +48,16 @@ from reader.line.protocols.ipico_frame import (
     read_from_binary,
     read_from_match,
 )
+from reader.line.protocols.ipico_trident import fields_from_trident, trident_from_line
 from reader.line.protocols.settings import Setting, Wanted
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 __all__ = ["MAX_LINE", "ON_START", "SETTINGS", "Conversation", "Decoder", "fields", "identify", "is_proof"]
 
-fields = fields_from
-
 # The longest frame is a control reply with 254 bytes of data. Of a line that never ends so much is kept, for a
 # frame may have begun in it.
 MAX_FRAME = 10 + 2 * 254
 MAX_LINE = 2 * MAX_FRAME
-GET_CLOCK = b"ab00000222\r\n"
 
 _LINE = pattern(rb"[\r\n]*(?:" + READ + rb"[\r\n]|[^\r\n]+[\r\n])")
 _READ_FORMS = (pattern(READ.replace(rb"(?:H{6})?", rb"H{6}")), pattern(READ.replace(rb"(?:H{6})?", b"")))
@@ -132,16 +135,14 @@ class Conversation:
         return b""
 
 
-def identify() -> Script[Known]:
-    """It tells its clock, and nothing of who it is."""
-    asked = Question("its clock", GET_CLOCK, lambda reply: reply.name in ("clock", "error"))
-    answer = yield asked
-    return Known("IPICO", None, says=() if answer is None else ("answers",))
-
-
-def is_proof(events: Sequence[Event]) -> bool:
-    """A read or an answer; text that any program could have sent is none."""
-    return any(isinstance(event, ChipRead) or (isinstance(event, Reply) and event.name != "banner") for event in events)
+def fields(frame: bytes) -> dict[str, object]:
+    """All that one whole line (with or without its end) or binary record says; ValueError if it is none."""
+    line = frame.strip(b"\r\n")
+    if (said := fields_from_trident(line)) is not None:
+        return said
+    if isinstance(reply := trident_from_line(line, len(frame)), Reply):
+        return {"type": reply.name, **reply.fields}
+    return fields_from(frame)
 
 
 def _decode_lines(text: bytes, events: list[Event]) -> int:
@@ -183,7 +184,7 @@ def _decode_line(line: bytes, events: list[Event]) -> None:
     """One ended line that is not simply a good read: what frames there are in it, and what is none."""
     blanks = len(line) - len(line.lstrip(b"\r\n"))
     body = line[blanks:-1]
-    whole = frame_from(body, len(line))
+    whole = trident_from_line(body, len(line)) or frame_from(body, len(line))
     if not isinstance(whole, Reason):
         events.append(whole)
         return

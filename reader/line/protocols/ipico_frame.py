@@ -28,14 +28,14 @@ _HEX_LINE = pattern(rb"[aA][a-eA-E]H*(?:FS|LS)?")
 _DIGITS = b"0123456789abcdefABCDEF"
 BYTE = {bytes(pair): int(bytes(pair), 16) for pair in ((high, low) for high in _DIGITS for low in _DIGITS)}
 
-CLOCK, MODE, GUN = 0x02, 0x09, 0x2C
+CLOCK, MODE, STATISTICS, GUN = 0x02, 0x09, 0x0A, 0x2C
 CONTROLS = {
     0x01: "set_clock",
     CLOCK: "clock",
     0x03: "baud",
     0x06: "rf",
     MODE: "mode",
-    0x0A: "statistics",
+    STATISTICS: "statistics",
     0x11: "message_format",
     GUN: "gun",
     0x30: "select_pattern",
@@ -119,13 +119,13 @@ def fields_from(frame: bytes) -> dict[str, object]:
 
 def _read(chip: bytes, date: bytes, hundredths: int, size: int) -> ChipRead | Reason:
     try:
-        second_ns = _ns_from_date(date)
+        second_ns = ns_from_date(date)
     except ValueError:
         return Reason.SANITY
     if hundredths > 99:
         return Reason.SANITY
     reader_ns = None if second_ns is None else second_ns + hundredths * NS_PER_HUNDREDTH
-    return ChipRead(_chip_from_hex(chip), None, None, reader_ns, None, size)
+    return ChipRead(chip_from_hex(chip), None, None, reader_ns, None, size)
 
 
 def _control_from_match(match: re.Match[bytes], size: int) -> Reply | Reason:
@@ -142,7 +142,24 @@ def _control_from_match(match: re.Match[bytes], size: int) -> Reply | Reason:
         values["reader_ns"] = _ns_from_clock(data)
     elif command == MODE and len(data) >= 4:
         values |= {"mode": BYTE[data[:2]] & 0x07, "timeout_s": BYTE[data[2:4]]}
+    elif command == STATISTICS and len(data) >= 28:
+        values |= _statistics_from(bytes.fromhex(data.decode()))
+    if letters.lower() == b"ac":
+        values["is_unchecked"] = True
     return Reply(CONTROLS.get(command, f"control_{command:02x}"), values, size)
+
+
+def _statistics_from(data: bytes) -> dict[str, object]:
+    """Those of the 14 that mean something to people; the counts are since they were asked for last."""
+    return {
+        "firmware": f"{data[0] >> 4}.{data[0] & 0x0F}",
+        "reader": f"{data[1]:02x}",
+        "crc_errors": data[3],
+        "power_ups": data[4],
+        "noise": data[5],
+        "hardware": f"{data[12]:02x}",
+        "filtered_out": data[13],
+    }
 
 
 def _other_from_match(match: re.Match[bytes], size: int) -> Reply | Reason:
@@ -156,14 +173,14 @@ def _other_from_match(match: re.Match[bytes], size: int) -> Reply | Reason:
 def _ns_from_clock(data: bytes) -> int | None:
     """``yymmdd``, day of the week, ``hhmmss``, hundredths in hex: as in a read; None if never set or impossible."""
     try:
-        second_ns = _ns_from_date(data[0:6] + data[8:14])
+        second_ns = ns_from_date(data[0:6] + data[8:14])
     except ValueError:
         return None
     return None if second_ns is None else second_ns + BYTE[data[14:16]] * NS_PER_HUNDREDTH
 
 
 @lru_cache(maxsize=256)
-def _ns_from_date(digits: bytes) -> int | None:
+def ns_from_date(digits: bytes) -> int | None:
     """``yymmddhhmmss`` as ns since 1970 had its zone been UTC; None for the date 000000; ValueError if impossible."""
     if not digits.isdigit():
         raise ValueError(digits)
@@ -175,6 +192,6 @@ def _ns_from_date(digits: bytes) -> int | None:
 
 
 @lru_cache(maxsize=4_096)  # more than are on a mat at once
-def _chip_from_hex(code: bytes) -> str:
+def chip_from_hex(code: bytes) -> str:
     """Upper-case text; the same object for the same chip, so that a race's reads don't each hold one of their own."""
     return code.upper().decode()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import unpack_from
+from struct import calcsize, iter_unpack, unpack_from
 
 from reader.line.protocols.thingmagic_frame import (
     BOOT,
     GET_ANTENNAS,
+    GET_BUFFER,
+    GET_CONFIG,
+    GET_GEN2,
     GET_PROGRAM,
+    GET_READ_POWER,
     GET_REGION,
+    GET_STATISTICS,
     GET_VERSION,
     STREAM,
 )
+from reader.line.protocols.thingmagic_statistics import fields_from_statistics
+
+# The powers of each port, by option of GET_ANTENNAS: without and with the settling time.
+_POWERS = {3: ">Bhh", 4: ">BhhH"}
 
 
 def fields_from_answer(opcode: int, data: bytes) -> dict[str, object]:
@@ -31,9 +40,18 @@ def _program(data: bytes) -> dict[str, object]:
 
 
 def _antennas(data: bytes) -> dict[str, object]:
+    if len(data) == 2:
+        return {"tx": data[0], "rx": data[1]}  # the only form without an option
     option = data[0]
     if option == 1:
         return {"option": option, "tx": data[1], "rx": data[2]}
+    if option == 2:
+        return {"option": option, "list": [list(pair) for pair in zip(data[1::2], data[2::2], strict=False)]}
+    if form := _POWERS.get(option):
+        whole = len(data) - 1 - (len(data) - 1) % calcsize(form)
+        names = ("read_cdbm", "write_cdbm", "settle_us")[: option - 1]
+        records = iter_unpack(form, data[1 : 1 + whole])
+        return {"option": option, "ports": {port: dict(zip(names, values, strict=True)) for port, *values in records}}
     pairs = dict(zip(data[1::2], data[2::2], strict=False))
     if option == 5:
         return {"option": option, "ports": pairs}
@@ -59,6 +77,19 @@ def _gen2(data: bytes) -> dict[str, object]:
     return {"protocol": data[0], "parameter": data[1], "value": data[2:].hex()}
 
 
+def _region(data: bytes) -> dict[str, object]:
+    # Asked for more than the region, it tells: option, region, key, value.
+    return {"region": data[1] if len(data) > 2 else data[-1]}
+
+
+def _statistics(data: bytes) -> dict[str, object]:
+    said: dict[str, object] = {"option": data[0]}
+    try:
+        return said | fields_from_statistics(data[1:])
+    except IndexError:
+        return said | {"data": data[1:].hex()}
+
+
 def _tag_buffer(data: bytes) -> dict[str, object]:
     return {"meta": data[:2].hex(), "tags": data[3], "data": data[4:].hex()}
 
@@ -69,15 +100,16 @@ _ANSWERS: dict[int, Callable[[bytes], dict[str, object]]] = {
     GET_PROGRAM: _program,
     STREAM: lambda data: {"option": data[0]},
     GET_ANTENNAS: _antennas,
-    0x62: _power,
+    GET_READ_POWER: _power,
     0x63: lambda data: {"protocol": unpack_from(">H", data)[0]},
     0x64: _power,
-    GET_REGION: lambda data: {"region": data[-1]},
+    GET_REGION: _region,
     0x68: lambda data: {"mode": data[0]},
-    0x6A: _config,
-    0x6B: _gen2,
+    GET_CONFIG: _config,
+    GET_GEN2: _gen2,
+    GET_STATISTICS: _statistics,
     0x70: _protocols,
     0x71: lambda data: {"regions": list(data)},
     0x72: lambda data: {"temp_c": int.from_bytes(data[:1], signed=True)},
-    0x29: _tag_buffer,
+    GET_BUFFER: _tag_buffer,
 }

@@ -6,7 +6,8 @@
                88 OPTION SF SF ...                 the multi-select form of the M7e: everything one byte on
     chip       the fields of the mask, lowest bit first; BITS BITS PC PC [XPC XPC [XPC XPC]] EPC... CRC CRC
                BITS counts from PC to CRC; XPC if PC bit 0200, a second if XPC bit 8000
-    status     FLAGS, then for each of them FLAG LEN DATA[LEN]; both 7 bits a byte, bit 80: more follow
+    status     see :mod:`.thingmagic_statistics`
+    else       OPTION SF SF COUNT ...              not streamed: how many chips the module has put into its buffer
 
 The chip's own CRC (CRC-16/GENIBUS over PC to EPC) tells that it was heard rightly over the air; the frame's, that
 the line was good.
@@ -29,6 +30,7 @@ from reader.line.protocols.thingmagic_frame import (
     is_whole,
     words_from_status,
 )
+from reader.line.protocols.thingmagic_statistics import bits_from, fields_from_statistics
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 # The names of replies that only a running stream sends.
@@ -36,12 +38,12 @@ STREAMED = frozenset({"keep_alive", "stream_status", "stream_end", "fault"})
 
 MULTI_SELECT = 0x88
 HAS_MASK = 0x10
-IS_STREAMING = 0x0008  # among the search flags
+IS_STREAMING, MANY_CHIPS = 0x0008, 0x0010  # among the search flags
+LONG_SUMMARY = 7  # option, flags and a count of four bytes; with a count of one byte three less
 CHIP, STATUS = 1, 2
-TEMPERATURE = 0x0100  # among the flags of a status report
 
-# Bit of the mask, name, bytes. The embedded data say their own size.
-_EMBEDDED = "data"
+# Bit of the mask, name, bytes. The embedded data and the type of the tag say their own size.
+_EMBEDDED, _TAG_TYPE = "data", "tag_type"
 _MASK = (
     (0x0001, "readcount", 1),
     (0x0002, "rssi_dbm", 1),
@@ -56,7 +58,7 @@ _MASK = (
     (0x0400, "link", 1),
     (0x0800, "target", 1),
     (0x1000, "brand", 2),
-    (0x2000, "tag_type", 2),
+    (0x2000, _TAG_TYPE, 0),
 )
 _KNOWN_MASK = sum(bit for bit, _, _ in _MASK)
 
@@ -80,8 +82,7 @@ def event_from(frame: bytes) -> Event | None:
     if not is_whole(frame):
         return None
     try:
-        if frame[2] == READ_MULTIPLE and (at := _chip_at(frame)):
-            chip = _chip(frame, at, len(frame) - 2)
+        if frame[2] == READ_MULTIPLE and (chip := _chip_in(frame)) is not None:
             if not chip.is_right:
                 return Rejected(Reason.CHIP_CRC, frame)
             numbers = chip.numbers
@@ -104,11 +105,10 @@ def fields_from(frame: bytes) -> dict[str, object]:
     if len(frame) < 7 or frame[0] != 0xFF or len(frame) != frame[1] + 7 or not is_whole(frame):
         raise ValueError(f"not one whole ThingMagic frame: {frame.hex()}")
     try:
-        at = _chip_at(frame) if frame[2] == READ_MULTIPLE else 0
-        if not at:
+        chip = _chip_in(frame) if frame[2] == READ_MULTIPLE else None
+        if chip is None:
             name, said = _reply(frame)
             return {"type": name, **said}
-        chip = _chip(frame, at, len(frame) - 2)
     except _Senseless:
         raise ValueError(f"a ThingMagic frame whose content does not add up: {frame.hex()}") from None
     return {"type": "tag", "opcode": frame[2], "status": OK, **_head(frame), **_fields_from_chip(chip)}
@@ -123,13 +123,23 @@ def _head(frame: bytes) -> dict[str, object]:
     return said
 
 
-def _chip_at(frame: bytes) -> int:
-    """Where the mask of the chip begins in a frame of opcode 22; 0 if it reports none."""
+def _chip_in(frame: bytes) -> _Chip | None:
+    """The chip that a frame of opcode 22 reports; None if it reports none, _Senseless if it does not add up."""
     # With the two bytes of the CRC, a frame of 14 has all that is looked at.
     if len(frame) < 14 or frame[3] or frame[4]:
-        return 0
+        return None
     shift = frame[5] == MULTI_SELECT
-    return 8 + shift if frame[5 + shift] & HAS_MASK and frame[10 + shift] == CHIP else 0
+    if not frame[5 + shift] & HAS_MASK or frame[10 + shift] != CHIP:
+        return None
+    at, end = 8 + shift, len(frame) - 2
+    if frame[7 + shift] & IS_STREAMING:
+        return _chip(frame, at, end)
+    # The count of a search that does not stream may look like a mask. It bears no CRC of a chip.
+    try:
+        chip = _chip(frame, at, end)
+    except _Senseless:
+        return None
+    return chip if chip.is_right else None
 
 
 def _chip(frame: bytes, at: int, end: int) -> _Chip:
@@ -144,6 +154,12 @@ def _chip(frame: bytes, at: int, end: int) -> _Chip:
             # Bit 8000: the embedded command failed, and two bytes say why.
             size = 4 if bits & 0x8000 else 2 + (bits + 7) // 8
             data = frame[at + 2 : at + size]
+        elif name == _TAG_TYPE:
+            try:
+                numbers[name], after = bits_from(frame, at)
+            except IndexError:
+                raise _Senseless from None
+            size = after - at
         else:
             numbers[name] = int.from_bytes(frame[at : at + size])
         at += size
@@ -213,45 +229,21 @@ def _streamed(frame: bytes, data: bytes, status: int, said: dict[str, object]) -
         return NAMES[READ_MULTIPLE], said
     said |= _head(frame)
     rest = data[1:] if data[0] == MULTI_SELECT else data
-    if rest[0] & HAS_MASK:
-        kind, rest = rest[5], rest[6:]
-    elif int.from_bytes(rest[1:3]) & IS_STREAMING:
-        kind, rest = rest[3], rest[4:]
-    else:
+    if not int.from_bytes(rest[1:3]) & IS_STREAMING:
         return NAMES[READ_MULTIPLE], said | _summary(rest)
+    kind, rest = (rest[5], rest[6:]) if rest[0] & HAS_MASK else (rest[3], rest[4:])
     said["response_type"] = kind
     if kind != STATUS:
         return "stream_end", said
-    return "stream_status", said | _status_report(rest)
+    return "stream_status", said | fields_from_statistics(rest)
 
 
 def _summary(data: bytes) -> dict[str, object]:
-    """How many chips a search that does not stream has put into the buffer."""
-    said: dict[str, object] = {"tags": unpack_from(">I", data, 3)[0]}
-    if len(data) > 7 and data[7]:
-        opcode, done, failed, _words = unpack_from(">BHHH", data, 8)
-        said |= {"emb_opcode": opcode, "emb_ok": done, "emb_fail": failed, "data": data[15:].hex()}
+    """How many chips a search that does not stream has put into the buffer, and what was done to them."""
+    is_long = len(data) == LONG_SUMMARY or (len(data) > LONG_SUMMARY and data[2] & MANY_CHIPS)
+    end = LONG_SUMMARY if is_long else LONG_SUMMARY - 3
+    said: dict[str, object] = {"tags": data[end - 1] | int.from_bytes(data[3 : end - 1]) << 8}
+    if len(data) > end and data[end]:
+        opcode, done, failed, _words = unpack_from(">BHHH", data, end + 1)
+        said |= {"emb_opcode": opcode, "emb_ok": done, "emb_fail": failed, "data": data[end + 8 :].hex()}
     return said
-
-
-def _status_report(data: bytes) -> dict[str, object]:
-    said: dict[str, object] = {}
-    _, at = _bits_from(data, 0)
-    while at < len(data):
-        flag, at = _bits_from(data, at)
-        value = data[at + 1 : at + 1 + data[at]]
-        at += 1 + data[at]
-        if flag == TEMPERATURE:
-            said["temp_c"] = int.from_bytes(value, signed=True)
-        else:
-            said[f"flag_{flag:04x}"] = value.hex()
-    return said
-
-
-def _bits_from(data: bytes, at: int) -> tuple[int, int]:
-    """Seven bits a byte, highest first, while bit 80 is set; and where they end."""
-    bits = data[at] & 0x7F
-    while data[at] & 0x80:
-        at += 1
-        bits = bits << 7 | data[at] & 0x7F
-    return bits, at + 1
