@@ -18,19 +18,17 @@ from types import FrameType
 
 from reader.box.alive import AliveMark
 from reader.box.control import Command, ControlServer
-from reader.box.found import Found, FoundFile
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
-from reader.box.status import Facts, LineUse, StatusTeller, status_from_facts
+from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.config import Config, load_chips
 from reader.errors import ConfigError, JournalError, TimingMatError, UsageError
-from reader.health import part_of_broker, part_of_clock, part_of_journal, reader_from_link
+from reader.health import part_of_broker, part_of_clock, part_of_journal
 from reader.journal import JournalView
-from reader.line.auto import Place
-from reader.line.link import Link
 from reader.lines import settings_from_config
+from reader.links import Links
 from reader.messages import Heard, Part, Status
 from reader.model import NS_PER_S, Identity
 from reader.resume import resume
@@ -75,7 +73,7 @@ class Daemon:
         self._clock = clock
         self._identity = Identity(config.mat.event, config.mat.point, config.mat.id, box_id())
         self._began_ns = clock.mono_ns()
-        self._config_part, bibs = _look_at_config(config, config_trouble)
+        config_part, bibs = _look_at_config(config, config_trouble)
         self._notifier = Notifier()
         self._uplink = self._make_uplink()
         self._uplink_seen = (0, self._began_ns)
@@ -94,23 +92,19 @@ class Daemon:
         )
         self._recorder = recorder = self._resumed.recorder
         self._recording = threading.Thread(target=self._record, name="recorder", daemon=True)
-        self._found = FoundFile()
-        self._links = [
-            Link(reader, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM, self._last_place_of(reader.name))
-            for reader in config.readers
-        ]
+        self._links = Links(config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM)
+        trouble = self._links.trouble
+        self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
         self._control = ControlServer(config.box.control, self._answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._words: dict[str, str] = {}
         self._fault = ""
-        self._line_use = {link.settings.name: LineUse() for link in self._links}
 
     def start(self) -> None:
         """Start the threads: recording first, telling last."""
         self._recording.start()
-        for link in self._links:
-            link.start()
+        self._links.start()
         self._uplink.start()
         try:
             self._config.box.control.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +128,7 @@ class Daemon:
         while not stopping.wait(LOOP_S):
             if self._fault:
                 raise JournalError(self._fault)  # to end is to be started anew, and to record again
-            self._note_found()
+            self._links.note_found()
             status = self._look()
             self._teller.tell(status, self._clock.mono_ns())
             self._log_changes(status)
@@ -150,8 +144,7 @@ class Daemon:
         self._notifier.stopping()
         if not self._control_trouble:
             self._control.stop()
-        for link in self._links:
-            link.stop()
+        self._links.stop()
         self._recorder.stop()
         self._recording.join(DISK_MAY_TAKE_NS / NS_PER_S)
         self._uplink.stop()
@@ -171,16 +164,6 @@ class Daemon:
             clock=self._clock,
         )
 
-    def _last_place_of(self, reader: str) -> Place | None:
-        found = self._found.get(reader)
-        return None if found is None else Place(found.port, found.family, found.baud)
-
-    def _note_found(self) -> None:
-        """Readers that were looked for are looked for there first the next time; the port threads touch no disk."""
-        for link in self._links:
-            if (place := link.state.found) is not None:
-                self._found.note(link.settings.name, Found(*place))
-
     # ---- health ----------------------------------------------------------------------------------------
 
     def _note_told(self, heard: list[Heard]) -> None:
@@ -192,7 +175,7 @@ class Daemon:
     def _is_stuck(self) -> bool:
         """Whether a thread that timing hangs on makes no progress: systemd then starts all anew."""
         now_ns = self._clock.mono_ns()
-        if any(now_ns - link.state.progress_ns > DISK_MAY_TAKE_NS for link in self._links):
+        if self._links.is_stuck(now_ns, DISK_MAY_TAKE_NS):
             return True
         in_disk_since_ns = self._recorder.in_disk_since_ns
         if in_disk_since_ns is not None:
@@ -223,11 +206,7 @@ class Daemon:
         """How all of it stands now."""
         now = self._clock.now()
         report, uplink = self._recorder.report, self._uplink.state
-        states = [link.state for link in self._links]
-        readers = [
-            reader_from_link(state, self._line_use[state.name].pct(state.bytes_read, state.baud, now.mono_ns))
-            for state in states
-        ]
+        readers = self._links.look(now.mono_ns)
         delivered_seq = uplink.delivered.get(report.epoch, 0)
         older = sum(backlog for epoch, backlog in uplink.backlog.items() if epoch != report.epoch)
         hears = any(reader.hears for reader in readers)

@@ -21,6 +21,7 @@ from reader.line.auto import Place, Proof, Search, has_speeds, heard_since, prob
 from reader.line.port import Port, find_ports
 from reader.line.probe import Probe
 from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
+from reader.line.protocols.settings import Wanted
 from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
 
 READ_WAIT_S = 0.1
@@ -46,6 +47,13 @@ class LinkState(NamedTuple):
     found: Place | None = None  # where it has shown itself, if it was looked for
 
 
+class Asked(NamedTuple):
+    """What a profile asks of the reader on the line, if it is of the family that the profile is for."""
+
+    family: str
+    wanted: Wanted
+
+
 class Link:
     """The thread of one reader. ``hand_on`` takes what it hears; ``has_room`` says whether there is room for more.
 
@@ -60,6 +68,7 @@ class Link:
         hand_on: Callable[[Reads | Hearing], None],
         has_room: Callable[[], bool],
         last_found: Place | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -72,6 +81,7 @@ class Link:
         self._heard_last: bool | None = None
         self._family: str | None = None if settings.protocol == "auto" else settings.protocol
         self._baud = settings.baud
+        self._asked = asked
         self._search = Search(settings, last_found)
         self._found: Place | None = None
         self._missed = ""
@@ -126,8 +136,8 @@ class Link:
             if probe is not None:
                 self._look_for_family(port, probe)
             elif turn.family is not None:
-                module = load(turn.family)
-                self._converse(port, module.Decoder(), module.Conversation(), [], has_to_show=turn.has_to_show)
+                decoder, talk = load(turn.family).Decoder(), self._conversation(turn.family)
+                self._converse(port, decoder, talk, [], has_to_show=turn.has_to_show)
         finally:
             port.close()
 
@@ -160,8 +170,12 @@ class Link:
         self._family, self._baud, self._missed = found.family.name, found.baud, ""
         if found.is_sure:
             self._note_found(port)
-        talk = load(found.family.name).Conversation()
+        talk = self._conversation(found.family.name)
         self._converse(port, found.decoder, talk, heard_since(found, now), has_to_show=not found.is_sure)
+
+    def _conversation(self, family: str) -> Conversation:
+        asked = self._asked
+        return load(family).Conversation(asked.wanted if asked is not None and asked.family == family else None)
 
     def _note_found(self, port: Port) -> None:
         if self._family is not None and self._baud is not None:
@@ -276,10 +290,15 @@ class Link:
             self._antennas_due_ns = now_ns + NS_PER_S
             self._antennas = self._activity.last_minute(now_ns)
             self._standings = self._talk.antennas if self._talk is not None else []
+        word, says = standing.word, standing.says
+        asked = self._asked
+        if asked is not None and self._talk is not None and asked.family != self._family:
+            word = "warn" if word == "ok" else word
+            says = f"{says}; profile {asked.wanted.profile} is for {asked.family} and is not used"
         return LinkState(
             name=self.settings.name,
-            word=standing.word,
-            says=standing.says,
+            word=word,
+            says=says,
             hears=standing.hears,
             family=self._family,
             baud=self._baud,

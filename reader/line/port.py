@@ -83,7 +83,9 @@ class Port:
             raise PortGone(f"{self.name}: the line went away ({error}); look at the cable") from error
 
     def flush(self) -> None:
-        """Wait until all that was written has left; PortGone."""
+        """Wait until all that was written has left, but not for a program that may never take it; PortGone."""
+        if self.is_paced:
+            return
         try:
             self._serial.flush()
         except (serial.SerialException, OSError, ValueError, TypeError) as error:

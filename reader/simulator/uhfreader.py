@@ -154,6 +154,8 @@ class UhfReader:
     def answer(self, data: bytes, now_ns: int) -> bytes:
         """The answers to the commands that these bytes complete; while a round is on they have to wait."""
         self._now_ns = now_ns
+        if self._round_ends_ns is None and _is_command(data):
+            self._heard = b""  # half heard, and then silence: given up
         self._heard += data
         said = b""
         while len(self._heard) >= 5:
@@ -229,3 +231,8 @@ class UhfReader:
         status = MEMORY_FULL if self._is_full else DONE
         self._is_full = False
         return self._reply(INVENTORY, self._head() + b"\0", status)
+
+
+def _is_command(data: bytes) -> bool:
+    """One whole command and nothing else."""
+    return len(data) >= 5 and len(data) == data[0] + 1 and _crc_of(data[:-2]) == data[-2:]

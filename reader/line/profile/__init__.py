@@ -4,7 +4,7 @@
 :mod:`.words` what the scripts of a family make of it, and back.
 """
 
-from reader.line.profile.files import Loaded, Place, find, list_profiles, load, loads, shipped_folder
+from reader.line.profile.files import Loaded, Place, find, list_profiles, load, loads, of_reader, shipped_folder
 from reader.line.profile.law import Limit, limit_of, refusals
 from reader.line.profile.schema import KINDS, Antenna, Profile
 from reader.line.profile.words import profile_from_values, text_from_profile, wanted
@@ -21,6 +21,7 @@ __all__ = [
     "list_profiles",
     "load",
     "loads",
+    "of_reader",
     "profile_from_values",
     "refusals",
     "shipped_folder",

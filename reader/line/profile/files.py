@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reader.config import ReaderSettings
 from reader.config.files import read_text
 from reader.config.reading import Reading
 from reader.errors import ConfigError
@@ -77,6 +78,19 @@ def find(name: str, beside: Path | None = None) -> Place:
 def load(place: Place) -> Loaded:
     """The profile in a file. ConfigError says every mistake in it at once, and why the law forbids it."""
     return Loaded(place.name, place.path, loads(read_text(place.path), str(place.path)))
+
+
+def of_reader(reader: ReaderSettings, source: str) -> Loaded | None:
+    """The profile that mat.toml (``source``) names for a reader. ConfigError where it is missing, wrong, another's."""
+    if reader.profile is None:
+        return None
+    loaded = load(find(reader.profile, Path(source).absolute().parent))
+    if reader.protocol not in ("auto", loaded.profile.family):
+        says = (
+            f'reader "{reader.name}" has protocol "{reader.protocol}", and its profile is for {loaded.profile.family}'
+        )
+        raise ConfigError(source, [f"{says}: expected a profile for the reader that is on the line"])
+    return loaded
 
 
 def loads(text: str, source: str) -> Profile:

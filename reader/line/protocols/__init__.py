@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -47,11 +47,14 @@ class Standing(msgspec.Struct, frozen=True):
     says: str
 
 
+State: TypeAlias = Literal["up", "missing", "bad", "unknown"]
+
+
 class AntennaStanding(NamedTuple):
     """How it stands with one antenna (from 1); ``revisit_ms``: how long it waits for its next turn, None if unknown."""
 
     antenna: int
-    state: Literal["up", "missing", "bad", "unknown"]
+    state: State
     revisit_ms: float | None
 
 

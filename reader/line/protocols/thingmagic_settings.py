@@ -65,7 +65,7 @@ def _ask_region() -> Script[Value | None]:
 def _put_region(value: Value) -> Script[None]:
     if value not in REGIONS:
         raise Stuck(f"this family has no region {value}")
-    yield from done(question("its region", SET_REGION, bytes((REGIONS.index(cast(str, value)) + 1,))))
+    yield from done(question("its region", SET_REGION, bytes((REGIONS.index(value) + 1,))))
 
 
 def _ask_antennas() -> Script[Value | None]:

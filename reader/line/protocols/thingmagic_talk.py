@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Standing, State
 from reader.line.protocols.asking import Asking, Stuck
 from reader.line.protocols.rounds import Rounds
 from reader.line.protocols.settings import Wanted
@@ -56,7 +56,7 @@ class Conversation:
     def antennas(self) -> list[AntennaStanding]:
         """The ports that are searched."""
         found = self._notes.found
-        states = {port: "up" if port in found.detected else "missing" for port in found.ports}
+        states: dict[int, State] = {port: "up" if port in found.detected else "missing" for port in found.ports}
         if not found.detected:
             # Some modules can't detect any.
             states = dict.fromkeys(states, "unknown")
