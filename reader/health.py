@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reader.box.status import ReaderFacts
 from reader.clock import Clock
-from reader.line.link import LinkState
+from reader.line.state import LinkState
 from reader.messages import Antenna, Part
 from reader.recorder import Report
 from reader.uplink.publisher import UplinkState

@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from reader.cli import config, demo, export, protocols, run, simulate, status, watch
+from reader.cli import (
+    capture,
+    config,
+    decode,
+    demo,
+    export,
+    probe,
+    profile,
+    protocols,
+    replay,
+    run,
+    simulate,
+    status,
+    watch,
+)
 from reader.errors import TimingMatError
 
 app = typer.Typer(
@@ -24,6 +38,11 @@ app.command()(status.status)
 app.command()(watch.watch)
 app.command()(export.export)
 app.command()(protocols.protocols)
+app.command()(probe.probe)
+app.add_typer(profile.app, name="profile")
+app.command()(capture.capture)
+app.command()(replay.replay)
+app.command()(decode.decode)
 app.add_typer(config.app, name="config")
 
 

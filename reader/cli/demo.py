@@ -28,12 +28,10 @@ from reader.cli.demo_stage import MAT, VERSION, Stage
 from reader.cli.simulate import FAMILIES, Family
 from reader.clock import SystemClock
 from reader.errors import TimingMatError, UsageError
-from reader.simulator.ipico import IpicoReader
 from reader.simulator.line import PseudoTerminal
 from reader.simulator.play import Reader, play
 from reader.simulator.race import Crossing, made_race
 from reader.simulator.signal import Told
-from reader.simulator.thingmagic import ThingMagicReader
 
 BAUD = 115_200
 RUNNERS_PER_S = 2.0
@@ -133,7 +131,7 @@ class _Race:
         self._crossings = crossings
         self._ended = threading.Event()
         race = made_race(crossings, seconds, SystemClock().now().utc_ns, FAMILIES[protocol].chip_from_number, seed)
-        reader = IpicoReader(BAUD) if protocol is Family.IPICO else ThingMagicReader(BAUD)
+        reader = FAMILIES[protocol].make_reader(BAUD)
         self._thread = threading.Thread(target=self._play, args=(race, reader, line, seed), name="simulator")
         self._fault: Exception | None = None
 

@@ -17,11 +17,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from reader.cli.naming import line_from_options
 from reader.clock import SystemClock
 from reader.errors import UsageError
 from reader.model import NS_PER_S
 from reader.simulator.faults import FAULTS, READER_FAULTS, fault_from_text
-from reader.simulator.line import PseudoTerminal, TcpServer
 from reader.simulator.play import Reader, play, truth_from_told
 from reader.simulator.race import Crossing, made_race, race_from_file
 from reader.simulator.signal import Mat, Told
@@ -163,7 +163,7 @@ def simulate(
                 told_to = closing.enter_context(truth.open("wb"))
             except OSError as error:
                 raise UsageError(f"--truth {truth}: can't be written: {error.strerror}.") from error
-        line = _line(link, tcp)
+        line = line_from_options(link, tcp)
         closing.enter_context(line)
         print(f"{protocol} reader on {line.address}, {count} crossings", flush=True)
         progress = closing.enter_context(_progress())
@@ -189,17 +189,6 @@ def simulate(
             tell=tell,
         )
     print(f"{played.crossings} crossings, {played.reads} reads, {played.unheard} crossings unheard")
-
-
-def _line(link: Path | None, tcp: str | None) -> PseudoTerminal | TcpServer:
-    if tcp is None:
-        return PseudoTerminal(link)
-    if link is not None:
-        raise UsageError("--link and --tcp exclude each other: a link leads to a pseudo-terminal.")
-    host, _, port = tcp.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise UsageError(f"--tcp {tcp}: expected HOST:PORT, as 127.0.0.1:10000.")
-    return TcpServer(host, int(port))
 
 
 def _day(text: str) -> date:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from reader.clock import Clock
@@ -22,29 +22,13 @@ from reader.line.port import Port, find_ports
 from reader.line.probe import Probe
 from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
 from reader.line.protocols.settings import Wanted
+from reader.line.state import LinkState
 from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
 
 READ_WAIT_S = 0.1
 SILENT_S = 0.05  # a line that says nothing for so long has ended what it was saying
 REOPEN_S = 0.5
 ROOM_WAIT_S = 0.002
-
-
-class LinkState(NamedTuple):
-    """How it stands with one reader, replaced whole; for the status."""
-
-    name: str
-    word: Literal["ok", "warn", "fail", "unknown"]
-    says: str
-    hears: bool
-    family: str | None
-    baud: int | None
-    bytes_read: int
-    rejected: dict[str, int]
-    antennas: list[Heard60s]
-    standings: list[AntennaStanding]
-    progress_ns: int
-    found: Place | None = None  # where it has shown itself, if it was looked for
 
 
 class Asked(NamedTuple):

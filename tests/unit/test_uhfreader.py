@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reader.line.protocols import uhfreader
 from reader.line.protocols.uhfreader import Decoder, command, fields, is_proof
-from reader.line.protocols.uhfreader_frame import BANDS, band_from_bytes, bytes_from_band, words_from_band
+from reader.line.protocols.uhfreader.frame import BANDS, band_from_bytes, bytes_from_band, words_from_band
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples" / "samples.jsonl"
