@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reader.cli.run import ConfigOption
-from reader.config import Config, find, load, load_chips
+from reader.cli.run import ConfigOption, look_at_files
+from reader.config import Config, find, load
 
 app = typer.Typer(help="The configuration, mat.toml.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def check(config: ConfigOption = None) -> None:
     Example: timing-mat config check --config mat.toml
     """
     settings = load(find(config))
-    bibs = load_chips(settings.chips.bibs) if settings.chips.bibs else {}
+    bibs = look_at_files(settings)
     console = Console(highlight=False, markup=False)
     count = len(settings.readers)
     parts = [f"{count} {'reader' if count == 1 else 'readers'}"]

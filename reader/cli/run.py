@@ -12,6 +12,7 @@ import typer
 from reader.cli.last_good import keep_last_good, load_last_good
 from reader.config import Config, find, load, load_chips, unconfigured
 from reader.errors import ConfigError
+from reader.line.profile import of_reader
 
 ConfigOption = Annotated[
     Path | None,
@@ -44,13 +45,20 @@ def run(
     serve(found, config_trouble=trouble)
 
 
+def look_at_files(config: Config) -> dict[str, str]:
+    """What the configuration names is there and good: the profiles and the chip file, whose bibs come back."""
+    for reader in config.readers:
+        of_reader(reader, config.source)
+    return load_chips(config.chips.bibs) if config.chips.bibs is not None else {}
+
+
 def _load(asked: Path | None, *, keep_going: bool) -> tuple[Config, str]:
     """The configuration to use, and what is wrong with the one that should have been."""
     try:
         path = find(asked)
         config = load(path)
-        if config.chips.bibs is not None and not keep_going:
-            load_chips(config.chips.bibs)
+        if not keep_going:  # otherwise timing goes on without what these files say
+            look_at_files(config)
     except ConfigError as error:
         if not keep_going:
             raise

@@ -141,11 +141,13 @@ def test_chunks_do_not_matter(family: Family, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_a_good_frame_survives_whatever_came_before(family: Family, data: st.DataObject) -> None:
     garbage, chip = data.draw(lines(family)), data.draw(CHIPS)
+    # A sum of one byte is right by chance in one of 256 false beginnings, and takes the next frame's first bytes along.
+    good = family.frame(chip) * (2 if family.name == "a0" else 1)
     decoder = family.decoder()
-    events = decoder.feed(garbage + family.frame(chip))
+    events = decoder.feed(garbage + good)
     events += decoder.idle()
     assert chips(events)[-1:] == [f"{chip:0{family.digits}X}"]
-    assert sum(event.size for event in events) + decoder.pending == len(garbage) + len(family.frame(chip))
+    assert sum(event.size for event in events) + decoder.pending == len(garbage) + len(good)
 
 
 @each_family

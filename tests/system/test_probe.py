@@ -66,11 +66,6 @@ def found_on(link: Path) -> Found | None:
         port.close()
 
 
-@pytest.mark.parametrize(("name", "baud"), [(family.name, family.baud) for family in ASKED])
-def test_each_family_is_found_at_the_speed_it_leaves_the_factory_with(tmp_path: Path, name: str, baud: int) -> None:
-    assert_is_found(tmp_path, name, baud)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "baud"), [(family.name, baud) for family in ASKED for baud in family.bauds])
 def test_each_family_is_found_at_each_of_its_speeds(tmp_path: Path, name: str, baud: int) -> None:
@@ -103,6 +98,7 @@ def test_the_command_says_what_it_is_and_what_to_write_into_the_file(tmp_path: P
         assert (reader.protocol, reader.port, reader.baud) == (name, str(link), 115_200)
 
 
+@pytest.mark.long
 def test_a_dead_line_is_an_error_with_4_in_time_that_says_what_was_tried(tmp_path: Path) -> None:
     with Line(tmp_path / "line") as line:
         began_s = time.monotonic()
@@ -162,7 +158,7 @@ def memory_of(daemon: Daemon) -> dict[str, dict[str, object]]:
     return known
 
 
-@pytest.mark.parametrize(("name", "baud"), [("thingmagic", 9600), ("ipico", 38400)])
+@pytest.mark.parametrize(("name", "baud"), [pytest.param("thingmagic", 9600, marks=pytest.mark.long), ("ipico", 38400)])
 def test_it_finds_its_reader_and_after_a_restart_records_again_at_once(
     tmp_path: Path, mosquitto: Mosquitto, name: str, baud: int
 ) -> None:
@@ -183,6 +179,7 @@ def test_it_finds_its_reader_and_after_a_restart_records_again_at_once(
         assert daemon.stop() == 0
 
 
+@pytest.mark.long
 def test_a_wrong_memory_costs_a_few_seconds(tmp_path: Path, mosquitto: Mosquitto) -> None:
     (tmp_path / "state").mkdir()
     wrong = {"main": {"port": f"{tmp_path}/line", "family": "thingmagic", "baud": 115_200}}

@@ -242,13 +242,6 @@ def test_chunks_do_not_matter(line: bytes, size: int) -> None:
     assert decoded(*(line[at : at + size] for at in range(0, len(line), size))) == decoded(line)
 
 
-@given(lines(), st.integers(0, 2**48 - 1))
-def test_a_good_frame_survives_whatever_came_before(garbage: bytes, chip: int) -> None:
-    decoder = Decoder()
-    events = decoder.feed(garbage + a_frame(chip)) + decoder.idle()
-    assert [event.chip for event in events if isinstance(event, ChipRead)][-1:] == [f"{chip:024X}"]
-
-
 def test_any_bytes_never_raise_and_little_is_kept() -> None:
     dice = random.Random(2)
     decoder = Decoder()

@@ -34,6 +34,7 @@ class Framing:
         self._measure = measure
         self._decode = decode
         self._pending = b""
+        self._reason: Reason | None = None  # why what is pending can't be a frame; None while it may become one
 
     @property
     def pending(self) -> int:
@@ -71,16 +72,19 @@ class Framing:
             else:
                 reason = Reason.INTEGRITY
             search_from = start + 1
-        self._pending = buffer[start:]
+        self._pending, self._reason = buffer[start:], None if found else reason
         return events
 
     def idle(self) -> list[Event]:
-        """The line is silent: whole frames inside what a false beginning waits for are let out."""
+        """The line is silent: whole frames inside what a false beginning waits for are let out, and what is none."""
         events: list[Event] = []
         while start := self._next_whole():
             events.append(Rejected(Reason.INCOMPLETE, self._pending[:start]))
             rest, self._pending = self._pending[start:], b""
             events += self.feed(rest)
+        if self._pending and self._reason is not None:
+            events.append(Rejected(self._reason, self._pending))
+            self._pending = b""
         return events
 
     def _next_whole(self) -> int:
