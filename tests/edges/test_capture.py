@@ -25,6 +25,8 @@ from reader.cli.decode import Decoding, decode
 from reader.cli.replay import pieces_of, play_capture, replay
 from reader.errors import TimingMatError, UsageError
 from reader.line.capture import Piece, is_capture, line_from_piece, pieces_from_lines
+from reader.line.port import Port
+from reader.model import Chunk
 from reader.simulator.line import PseudoTerminal
 from tests.daemon import Line
 from tests.waiting import free_port, wait_until
@@ -132,10 +134,17 @@ def line(tmp_path: Path) -> Iterator[Line]:
         yield line
 
 
-def is_open(line: Line) -> bool:
-    poll = select.poll()
-    poll.register(line._master, 0)
-    return not poll.poll(0)
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Set once a command reads the line: what is said before that, its opening may throw away."""
+    begun, read = Event(), Port.read
+
+    def read_and_tell(port: Port, wait_s: float) -> Chunk | None:
+        begun.set()
+        return read(port, wait_s)
+
+    monkeypatch.setattr(Port, "read", read_and_tell)
+    return begun
 
 
 def said(path: Path) -> bytes:
@@ -146,11 +155,11 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_what_the_line_says_is_kept_as_it_comes_until_ctrl_c(tmp_path: Path, line: Line) -> None:
+def test_what_the_line_says_is_kept_as_it_comes_until_ctrl_c(tmp_path: Path, line: Line, listening: Event) -> None:
     path = tmp_path / "out.jsonl"
 
     def speak() -> None:
-        wait_until(lambda: is_open(line) and path.exists(), what="the line open")
+        assert listening.wait(15)
         for count, data in enumerate((RECORD[:20], RECORD[20:]), 1):
             line.write(data)
             # On disk while it goes on: a kill costs at most the last chunk.
@@ -188,11 +197,13 @@ def test_a_line_that_is_not_there_ends_it_with_4(tmp_path: Path) -> None:
     assert "plug the reader in" in ran.says
 
 
-def test_a_line_that_goes_away_ends_it_with_4_and_what_came_is_kept(tmp_path: Path, line: Line) -> None:
+def test_a_line_that_goes_away_ends_it_with_4_and_what_came_is_kept(
+    tmp_path: Path, line: Line, listening: Event
+) -> None:
     path = tmp_path / "out.jsonl"
 
     def speak_and_go() -> None:
-        wait_until(lambda: is_open(line) and path.exists(), what="the line open")
+        assert listening.wait(15)
         line.write(RECORD)
         wait_until(path.read_text, what="the chunk")
         line.unplug()
@@ -212,9 +223,9 @@ def test_with_a_protocol_it_talks_with_the_reader_and_without_it_says_nothing(tm
     os.close(held)
 
 
-def test_to_the_screen(line: Line) -> None:
+def test_to_the_screen(line: Line, listening: Event) -> None:
     def speak() -> None:
-        wait_until(lambda: is_open(line), what="the line open")
+        assert listening.wait(15)
         line.write(RECORD)
         stop()
 

@@ -211,6 +211,7 @@ def test_an_unplugged_line_hangs_up_and_comes_back_under_the_same_link(tmp_path:
     assert sum(told.reads for told in truth) == 2400
 
 
+@pytest.mark.long
 def test_a_mute_reader_loses_the_reads_of_that_time_and_no_others() -> None:
     truth: list[Told] = []
     with (

@@ -126,7 +126,7 @@ def chips(events: list[Event]) -> list[str]:
 
 
 @each_family
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_chunks_do_not_matter(family: Family, data: st.DataObject) -> None:
     line = data.draw(lines(family))
@@ -137,7 +137,7 @@ def test_chunks_do_not_matter(family: Family, data: st.DataObject) -> None:
 
 
 @each_family
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_good_frame_survives_whatever_came_before(family: Family, data: st.DataObject) -> None:
     garbage, chip = data.draw(lines(family)), data.draw(CHIPS)
@@ -151,7 +151,7 @@ def test_a_good_frame_survives_whatever_came_before(family: Family, data: st.Dat
 
 
 @each_family
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(several=st.lists(CHIPS, min_size=3, max_size=6), at=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_costs_one_frame(family: Family, several: list[int], at: int, bit: int) -> None:
     frames = [family.frame(chip) for chip in several]

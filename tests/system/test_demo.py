@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from reader.cli.demo import count_from_chips
+from reader.line.protocols import BY_NAME
 from tests.daemon import COMMAND
 from tests.waiting import free_port, wait_until
 
@@ -50,7 +51,10 @@ def parts_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return children if len(children) == 2 else []
 
 
-@pytest.mark.parametrize("family", ["ipico", "thingmagic"])
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(family, marks=[pytest.mark.long] if family != "ipico" else []) for family in BY_NAME],
+)
 def test_after_its_duration_every_crossing_has_one_split(tmp_path: Path, family: str) -> None:
     with demo(tmp_path, "--duration", "2", "--runners", "20", "--protocol", family) as process:
         out, err = process.communicate(timeout=60)
@@ -60,7 +64,7 @@ def test_after_its_duration_every_crossing_has_one_split(tmp_path: Path, family:
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_until_it_is_told_to_stop_and_then_it_counts_what_was_played(tmp_path: Path, number: signal.Signals) -> None:
     with demo(tmp_path, "--runners", "200000") as process:
         assert process.stdout is not None

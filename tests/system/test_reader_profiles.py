@@ -62,7 +62,7 @@ def test_what_a_module_forgets_is_set_at_every_start_and_after_a_restart(tmp_pat
         assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize("family", ["a0", "uhfreader"])
+@pytest.mark.parametrize("family", ["a0", pytest.param("uhfreader", marks=pytest.mark.long)])
 def test_another_region_in_flash_than_the_profiles_is_not_transmitted_in(
     tmp_path: Path, mosquitto: Mosquitto, family: str
 ) -> None:
@@ -109,7 +109,9 @@ def test_a_profile_of_another_family_is_a_mistake(tmp_path: Path, mosquitto: Mos
     assert "its profile is for a0" in result.stderr
 
 
-@pytest.mark.parametrize("family", ["thingmagic", "a0", "uhfreader"])
+@pytest.mark.parametrize(
+    "family", ["a0", *(pytest.param(one, marks=pytest.mark.long) for one in ("thingmagic", "uhfreader"))]
+)
 def test_the_revisit_time_of_four_antennas_is_in_the_status(tmp_path: Path, mosquitto: Mosquitto, family: str) -> None:
     def revisits() -> list[Any]:
         return [antenna["revisit_ms"] for antenna in daemon.status()["antennas"]]

@@ -65,7 +65,7 @@ def test_a_reader_missing_at_the_start_pulled_and_pushed_back_is_told_and_comes_
         assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize("protocol", ["thingmagic", "auto"])
+@pytest.mark.parametrize("protocol", ["thingmagic", pytest.param("auto", marks=pytest.mark.long)])
 def test_a_streaming_reader_is_started_read_and_found(tmp_path: Path, mosquitto: Mosquitto, protocol: str) -> None:
     simulate = [
         *(COMMAND, "simulate", "--protocol", "thingmagic", "--link", f"{tmp_path}/line", "--antennas", "2"),
@@ -107,7 +107,7 @@ def test_a_module_without_a_region_is_not_started_and_says_so(tmp_path: Path, mo
             reader.terminate()
 
 
-@pytest.mark.parametrize("fault", ["silence@3", "reboot@3"])
+@pytest.mark.parametrize("fault", [pytest.param("silence@3", marks=pytest.mark.long), "reboot@3"])
 def test_a_streaming_reader_that_falls_silent_or_restarts_is_started_again(
     tmp_path: Path, mosquitto: Mosquitto, fault: str
 ) -> None:

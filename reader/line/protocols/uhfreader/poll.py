@@ -28,6 +28,7 @@ from reader.model import NS_PER_S, Reply
 
 SCAN, SAFE_SCAN = 1, 3  # in 100 ms: the shortest there is, and the shortest that the makers allow
 SLACK_NS = 400 * MS_NS
+PART_NS = 500 * MS_NS  # from one part of an answer to the next; the longest takes 270 ms at 9600 baud
 UNKNOWN_SCAN_MS = 2000  # what readers leave the factory with
 LATE_MS = 300
 MOST_MISSED = 5
@@ -137,7 +138,8 @@ class Poll:
         elif reply.name == "info" and self.plan.info is None:
             self.is_told = True
         elif reply.name == "round_part" and self._is_on:
-            self._due_ns = now_ns + self._patience_ns
+            self._ended_ns, self._missed = now_ns, 0
+            self._due_ns = now_ns + min(self._patience_ns, PART_NS)
         elif reply.name == "round_end":
             return self._ended(status, now_ns)
         elif reply.name == "error" and (cmd == INVENTORY or (cmd == UNKNOWN and self._is_on)):
