@@ -16,7 +16,7 @@ from reader.line.desk import Desk
 from reader.line.port import Port, find_ports
 from reader.line.protocols import BY_NAME, Family, Known
 from reader.line.protocols import load as load_family
-from reader.line.protocols.asking import Question, Script, pause
+from reader.line.protocols.asking import Question, Script
 from reader.line.protocols.settings import Setting, Value
 from reader.model import NS_PER_S, Event
 
@@ -69,8 +69,8 @@ class Answering(NamedTuple):
         return "; ".join([*parts, *self.known.says])
 
     def run(self, script: Script[T]) -> T:
-        """What the script returns. It is told the speed of the line, which not every reader tells."""
-        return self.desk.run(_at_speed(script, self.desk.port.baud))
+        """What the script returns."""
+        return self.desk.run(script)
 
     def region(self) -> Value | None:
         """The region that is set in the reader, or region and channels; None where none is, or it does not tell."""
@@ -130,11 +130,6 @@ def _is_anyone_there(family: Family, is_proved: Callable[[], bool]) -> Script[bo
     # A stream left running proves the family too, and may be all that it says.
     yield Question("who is there", family.question, lambda _: is_proved(), tries=3, wait_ns=ANSWER_NS)
     return is_proved()
-
-
-def _at_speed(script: Script[T], baud: int) -> Script[T]:
-    yield from pause(0, then_baud=baud)
-    return (yield from script)
 
 
 def _open(at: Meant, family: Family) -> Port:
