@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 
 import typer
@@ -59,3 +61,14 @@ def main() -> None:
         # The reader of our output has gone (a pager, `head`): nothing is wrong.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"timing-mat: {where}{error.strerror or error}", file=sys.stderr)
+        # What could not be written would be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(TimingMatError.exit_code)
+    except Exception as error:
+        logging.getLogger("timing-mat").debug("a fault of this program", exc_info=True)
+        says = f"a fault of this program ({error!r}); please report it, with what you typed"
+        print(f"timing-mat: {says}", file=sys.stderr)
+        sys.exit(TimingMatError.exit_code)

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, TextIO
@@ -48,9 +48,12 @@ def capture(
     """
     family = None if protocol is None else family_of(protocol)
     clock = SystemClock()
-    with stop_on_signals() as stopping, _opened(file, force=force) as output:
+    _refuse_to_overwrite(file, force=force)
+    with ExitStack() as closing:
+        stopping = closing.enter_context(stop_on_signals())
         line = Port(port, baud or (family.baud if family else BAUD), clock)
-        recording = _Recording(line, output, clock)
+        closing.callback(line.close)
+        recording = _Recording(line, closing.enter_context(_opened(file, force=force)), clock)
         try:
             if family is not None:
                 module = load(family.name)
@@ -59,8 +62,6 @@ def capture(
         except ReaderError:
             recording.tell(is_last=True)
             raise
-        finally:
-            line.close()
     recording.tell(is_last=True)
 
 
@@ -144,13 +145,17 @@ def _opened(file: str, *, force: bool) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        output = Path(file).open("w" if force else "x", encoding="ascii")  # noqa: SIM115 - closed below, if it opens
+        with Path(file).open("w" if force else "x", encoding="ascii") as output:
+            yield output
     except FileExistsError:
-        raise UsageError(f"{file}: is there already. Choose another name, or overwrite it with --force.") from None
+        _refuse_to_overwrite(file, force=force)
     except OSError as error:
-        raise UsageError(f"{file}: can't be written: {error.strerror}.") from error
-    with output:
-        yield output
+        raise UsageError(f"{file}: can't be written: {error.strerror}. What is in it so far is good.") from error
+
+
+def _refuse_to_overwrite(file: str, *, force: bool) -> None:
+    if file != "-" and not force and Path(file).exists():
+        raise UsageError(f"{file}: is there already. Choose another name, or overwrite it with --force.")
 
 
 @contextmanager

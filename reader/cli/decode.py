@@ -134,6 +134,8 @@ def _line(said: dict[str, object], t_s: float | None) -> bytes:
 
 def _opened(file: str, closing: ExitStack) -> BinaryIO:
     if file == "-":
+        if sys.stdin is None:
+            raise UsageError("nothing is piped in: give the FILE.")
         return sys.stdin.buffer
     try:
         return closing.enter_context(Path(file).open("rb"))
@@ -163,7 +165,7 @@ def _split(beginning: bytes, source: BinaryIO, name: str) -> Iterator[bytes]:
     data = beginning
     while beginning:
         *lines, data = data.split(b"\n")
-        yield from lines
+        yield from (line + b"\n" for line in lines)
         beginning = _read(source, name)
         data += beginning
     if data:

@@ -76,6 +76,8 @@ def play_capture(pieces: Iterator[Piece], line: Line, *, speed: float, stop: thr
         playing.turn()
     while not stop.is_set() and not playing.is_all_read():
         line.wait(DRAINED_TURN_S, for_room=False)
+    if playing.trouble is not None:
+        raise playing.trouble
     return playing.count, playing.size
 
 
@@ -84,7 +86,8 @@ class _Playing:
 
     def __init__(self, pieces: Iterator[Piece], line: Line, speed: float, clock: Clock) -> None:
         self._pieces, self._line, self._speed, self._clock = pieces, line, speed, clock
-        self._due = next(pieces, None)
+        self.trouble: UsageError | None = None  # what stands behind the last good piece
+        self._due = self._next()
         self._played_s = 0.0 if self._due is None else self._due.t_s
         self._waiting = bytearray()
         self._now_ns = clock.mono_ns()
@@ -116,7 +119,7 @@ class _Playing:
             assert self._due is not None  # noqa: S101 - it is due
             self._waiting += self._due.data
             self.count, self.size = self.count + 1, self.size + len(self._due.data)
-            self._due = next(self._pieces, None)
+            self._due = self._next()
             if self._speed:
                 break  # a piece by itself, as it came
         del self._waiting[: self._line.send(bytes(self._waiting)) if self._waiting else 0]
@@ -127,6 +130,13 @@ class _Playing:
         self._line.receive()
         self._drained = self._drained + 1 if self._line.is_drained else 0
         return self._drained > 1
+
+    def _next(self) -> Piece | None:
+        try:
+            return next(self._pieces, None)
+        except UsageError as error:
+            self.trouble = error
+            return None
 
     def _is_due(self) -> bool:
         if self._due is None or len(self._waiting) >= ROOM:

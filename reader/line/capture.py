@@ -11,11 +11,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from reader.errors import UsageError
 
+BOM = b"\xef\xbb\xbf"
+# A brace alone may be the first byte of a frame.
+_OBJECT = re.compile(rb'\s*\{\s*["}]')
+LONGEST_S = 1e9
 SHOWN = 60  # characters of a bad line
 
 
@@ -32,10 +37,15 @@ def line_from_piece(piece: Piece) -> str:
 
 
 def pieces_from_lines(lines: Iterable[bytes], source: str) -> Iterator[Piece]:
-    """The chunks, as they are read; UsageError naming ``source``, the line, what was found and what was expected."""
+    """The chunks, as they are read; UsageError naming ``source``, the line, what was found and what was expected.
+
+    A last line without its end that is none was torn by a power cut or a kill: the capture ends before it.
+    """
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _piece_from_line(line, f"{source}, line {number}")
+        text = line.removeprefix(BOM) if number == 1 else line
+        is_torn = number > 1 and text.startswith(b"{") and not text.rstrip(b" ").endswith((b"}", b"\n"))
+        if text.strip() and not is_torn:
+            yield _piece_from_line(text, f"{source}, line {number}")
 
 
 def is_capture(beginning: bytes) -> bool:
@@ -43,7 +53,8 @@ def is_capture(beginning: bytes) -> bool:
 
     A line of it says so: a JSON object with ``hex``. One that has no end yet may be half of one.
     """
-    if beginning.lstrip().startswith(b"{"):
+    beginning = beginning.removeprefix(BOM)
+    if _OBJECT.match(beginning):
         return True
     for line in beginning.splitlines():
         if line.startswith(b"{") and isinstance(found := _json_from(line), dict) and "hex" in found:
@@ -57,7 +68,7 @@ def _piece_from_line(line: bytes, where: str) -> Piece:
         shown = line.strip()[:SHOWN].decode(errors="replace")
         raise UsageError(f'{where}: found {shown!r}, expected a JSON object, as {{"t": 0.5, "hex": "6161"}}')
     t_s, text = found.get("t"), found.get("hex")
-    if isinstance(t_s, bool) or not isinstance(t_s, int | float) or not math.isfinite(t_s):
+    if isinstance(t_s, bool) or not isinstance(t_s, int | float) or not (abs(t_s) < LONGEST_S and math.isfinite(t_s)):
         raise UsageError(f'{where}, "t": found {_shown(t_s)}, expected seconds, as 0.5')
     if not isinstance(text, str):
         raise UsageError(f'{where}, "hex": found {_shown(text)}, expected the bytes in hex digits, as "6161"')

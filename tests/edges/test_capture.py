@@ -214,6 +214,29 @@ def test_a_line_that_goes_away_ends_it_with_4_and_what_came_is_kept(
     assert said(path) == RECORD
 
 
+def test_a_port_that_is_not_there_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    assert run("capture", tmp_path / "nowhere", path).code == 4
+    assert not path.exists()
+
+
+def test_a_file_that_takes_no_more_is_an_error_in_words(line: Line, listening: Event) -> None:
+    def speak() -> None:
+        assert listening.wait(15)
+        line.write(RECORD)
+
+    ran = run_beside(speak, "capture", line.link, "/dev/full", "--force")
+    assert (ran.code, "/dev/full: can't be written" in ran.says) == (2, True)
+
+
+def test_a_frame_that_begins_like_an_object_is_no_capture_and_a_torn_one_is_good_up_to_there(tmp_path: Path) -> None:
+    assert not is_capture(b"{\x00\x01\x03\x09\x0c")
+    assert is_capture(b'\xef\xbb\xbf{"t": 1, "hex": "61"}\n')
+    path = tmp_path / "torn.jsonl"
+    path.write_bytes(b'{"t": 0, "hex": "61"}\n{"t": 1, "hex": "62"}\n{"t": 2, "he')
+    assert [piece.data for piece in pieces_of(path)] == [b"a", b"b"]
+
+
 def test_with_a_protocol_it_talks_with_the_reader_and_without_it_says_nothing(tmp_path: Path, line: Line) -> None:
     held = os.open(line.link, os.O_RDWR | os.O_NOCTTY)  # what is said stays in the line
     run("capture", line.link, "-", "--duration", "0.1")

@@ -20,7 +20,7 @@ from reader.model import ChipRead, Event, Rejected
 from tests.unit import test_a0, test_m100, test_rdm6300, test_uhfreader
 from tests.unit.test_thingmagic import KEEP_ALIVE, frame, report
 
-MAX_PENDING = {"ipico": 1100, "thingmagic": 255, "a0": 257, "m100": 262, "uhfreader": 320, "rdm6300": 80}
+MAX_PENDING = {"ipico": 1100, "thingmagic": 255, "a0": 257, "m100": 262, "uhfreader": 320, "rdm6300": 88}
 
 
 def ipico_text(chip: int) -> bytes:

@@ -209,6 +209,13 @@ def test_a_length_that_can_not_be(whole: bytes) -> None:
         fields(whole)
 
 
+def test_words_of_xpc_are_no_part_of_the_code() -> None:
+    read = only(frame(0x89, "28 3a00 0102 e28011912000123456789abc 46"))
+    assert isinstance(read, ChipRead)
+    assert read.chip == "E28011912000123456789ABC"
+    assert isinstance(only(frame(0x89, "28 0a00 0102 46")), Rejected)  # and nothing behind them
+
+
 def test_an_unknown_command_begins_no_frame() -> None:
     assert decoded(frame(0x11, "10"), VERSION)[0] == Rejected(Reason.GARBAGE, frame(0x11, "10"))
     assert decoded(b"abc", VERSION)[0] == Rejected(Reason.GARBAGE, b"abc")

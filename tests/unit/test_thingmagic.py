@@ -256,10 +256,6 @@ def test_commands_as_captured() -> None:
     assert command(0x9A, bytes.fromhex("010c00")).hex() == "ff039a010c00a35d"
 
 
-# Where the samples' words are others than ours.
-TYPES_IN_SAMPLES = {"keepalive": "keep_alive", "status": "stream_status"}
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared samples are not beside the checkout")
 def test_samples_say_what_is_expected_of_them() -> None:
     samples = [json.loads(text) for text in (SHARED / "samples" / "samples.jsonl").read_text().splitlines()]
@@ -273,7 +269,5 @@ def test_samples_say_what_is_expected_of_them() -> None:
         assert not isinstance(event, Rejected), sample
         if "ports" in expected:
             expected["ports"] = {int(port): is_there for port, is_there in expected["ports"].items()}
-        if "type" in expected:
-            expected["type"] = TYPES_IN_SAMPLES.get(expected["type"], expected["type"])
         assert {key: said.get(key) for key in expected} == expected, sample
     assert [sample["dir"] for sample in samples].count("rx") == 24

@@ -10,8 +10,8 @@ r"""RDM6300 / RDM630, ID-2/12/20, EM-18: readers of 125 kHz chips, which only ta
     VV version and I id of the chip, ten hex digits; XX the XOR of those five bytes as two hex digits; x the same as
     one byte, which may be any, 02 and 03 too. 9600 baud, 8N1.
 
-Frames of an EM-18 are known by what is around them: exactly twelve hex digits between bytes that are none, or
-between silences.
+Frames of an EM-18 are known by what is around them: twelve hex digits between bytes that are none, or between
+silences, or several such in a row, each with its sum.
 
 The chip's code is all ten digits. The XOR does not protect: codes of chips that were never there, sent by these
 readers, had the right one. So a chip is believed when it is sent **twice, one frame after the other**: the first is
@@ -65,7 +65,7 @@ class Decoder:
 
     @property
     def pending(self) -> int:
-        """Fewer than ``MAX_REJECTED`` bytes that are no frame, and fewer than ``LONGEST`` that may become one."""
+        """Fewer than ``MAX_REJECTED`` bytes that are no frame, and fewer than two of an EM-18 that may become one."""
         return len(self._pending)
 
     def feed(self, data: bytes) -> list[Event]:
@@ -118,10 +118,15 @@ class Decoder:
             # Twelve digits and then silence: its end got lost, or it never had one.
             is_bare = is_silent and _end_of_run(buffer, at + 1) == len(buffer) == at + 1 + EM18_SIZE
             return None if is_begun and not is_bare else at
-        end = _end_of_run(buffer, at)
-        if end == len(buffer) and end - at <= EM18_SIZE and not is_silent:
-            return None
-        return end if end - at == EM18_SIZE else at
+        size = _end_of_run(buffer, at) - at
+        is_over = is_silent or at + size < len(buffer)
+        first = at + EM18_SIZE
+        if size == EM18_SIZE and is_over:
+            return first
+        if size >= 2 * EM18_SIZE:
+            is_row = _is_bare(buffer[at:first]) and _is_bare(buffer[first : first + EM18_SIZE])
+            return first if is_row else at
+        return at if is_over or (size > EM18_SIZE and not _is_bare(buffer[at:first])) else None
 
     def _decode(self, frame: bytes) -> Event:
         chip = _chip_from_frame(frame)
@@ -213,6 +218,10 @@ def _chip_from_frame(frame: bytes) -> bytes | None:
     digits, total = match[1], match[2]
     given = int(total, 16) if total else frame[11]
     return digits.upper() if reduce(xor, bytes.fromhex(digits.decode())) == given else None
+
+
+def _is_bare(digits: bytes) -> bool:
+    return _chip_from_frame(digits) is not None
 
 
 def _end_of_run(buffer: bytes, at: int) -> int:

@@ -69,7 +69,7 @@ def event_from(frame: bytes) -> Event | None:
     if _bears_chip(frame):
         rssi = frame[_epc_end(frame)]
         return ChipRead(
-            frame[7 : _epc_end(frame)].hex().upper(),
+            frame[_epc_start(frame) : _epc_end(frame)].hex().upper(),
             _antenna_index(frame) + 1,
             dbm_from_rssi(rssi & 0x7F),
             None,
@@ -103,11 +103,20 @@ def _is_chip(size: int, words: int) -> bool:
 
 def _bears_chip(frame: bytes) -> bool:
     size = len(frame) - ENVELOPE
-    return frame[3] in INVENTORIES and size not in _NO_CHIP and _is_chip(size, frame[5] >> 3)
+    if frame[3] not in INVENTORIES or size in _NO_CHIP or not _is_chip(size, frame[5] >> 3):
+        return False
+    return _epc_start(frame) < _epc_end(frame)
 
 
 def _epc_end(frame: bytes) -> int:
     return 7 + 2 * (frame[5] >> 3)
+
+
+def _epc_start(frame: bytes) -> int:
+    """Behind the PC, and behind the words of XPC that it announces."""
+    if not frame[5] & 0x02:
+        return 7
+    return 11 if frame[7] & 0x80 else 9
 
 
 def _antenna_index(frame: bytes) -> int:
@@ -123,7 +132,7 @@ def _fields_from_chip(frame: bytes) -> dict[str, object]:
         "freq_mhz": mhz_from_channel(channel),
         "antenna": _antenna_index(frame),
         "pc": frame[5:7].hex(),
-        "epc": frame[7:end].hex(),
+        "epc": frame[_epc_start(frame) : end].hex(),
         "rssi_raw": rssi,
         "rssi_dbm": dbm_from_rssi(rssi),
     }

@@ -28,9 +28,9 @@ _HEX_LINE = pattern(rb"[aA][a-eA-E]H*(?:FS|LS)?")
 _DIGITS = b"0123456789abcdefABCDEF"
 BYTE = {bytes(pair): int(bytes(pair), 16) for pair in ((high, low) for high in _DIGITS for low in _DIGITS)}
 
-CLOCK, MODE, STATISTICS, GUN = 0x02, 0x09, 0x0A, 0x2C
+SET_CLOCK, CLOCK, MODE, STATISTICS, GUN = 0x01, 0x02, 0x09, 0x0A, 0x2C
 CONTROLS = {
-    0x01: "set_clock",
+    SET_CLOCK: "set_clock",
     CLOCK: "clock",
     0x03: "baud",
     0x06: "rf",
@@ -95,7 +95,7 @@ def fields_from(frame: bytes) -> dict[str, object]:
     if isinstance(event, Reason):
         raise ValueError(f"not one whole IPICO frame ({event}): {frame!r}")  # noqa: TRY004 - the bytes are at fault
     if isinstance(event, Reply):
-        return {"type": event.name, **event.fields}
+        return {"type": event.name, **event.fields, **_by_the_manual(event)}
     suffix = body[-2:] if body.endswith(("FS", "LS")) else None
     body = body.removesuffix(suffix or "").lower()
     said: dict[str, object] = {
@@ -105,8 +105,8 @@ def fields_from(frame: bytes) -> dict[str, object]:
         "tag": body[4:16],
         "i": int(body[16:18], 16),
         "q": int(body[18:20], 16),
-        "reader_ns": event.reader_ns,
-        "hundredths": int(body[32:34], 16),
+        "time": None if event.reader_ns is None else _text_from_ns(event.reader_ns),
+        "cs": int(body[32:34], 16),
         "lrc": body[-2:],
         "suffix": suffix,
     }
@@ -115,6 +115,24 @@ def fields_from(frame: bytes) -> dict[str, object]:
         said |= {"index": body[34:36], "page": body[36:38], "tamper": body[38:40]}
         said |= {"first_seen": bool(seen & 0x80), "last_seen": bool(seen & 0x40)}
     return said
+
+
+def _by_the_manual(reply: Reply) -> dict[str, object]:
+    """An answer's command, its clock as it stands in the frame, and the code of an error."""
+    if reply.name == "error":
+        return {"error": reply.fields["code"]}
+    command, data = reply.fields.get("command"), str(reply.fields.get("data", ""))
+    said: dict[str, object] = {} if command is None else {"cmd": command}
+    if command in (SET_CLOCK, CLOCK, GUN) and len(data) >= 14:
+        said["bcd"] = data[:14]
+        if len(data) >= 16:
+            said["cs"] = int(data[14:16], 16)
+    return said
+
+
+def _text_from_ns(reader_ns: int) -> str:
+    moment = datetime.fromtimestamp(reader_ns // NS_PER_S, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{reader_ns % NS_PER_S // NS_PER_HUNDREDTH:02d}"
 
 
 def _read(chip: bytes, date: bytes, hundredths: int, size: int) -> ChipRead | Reason:

@@ -34,6 +34,7 @@ from reader.line.protocols.thingmagic.statistics import bits_from, fields_from_s
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 # The names of replies that only a running stream sends.
+_TYPES = {"keep_alive": "keepalive", "stream_status": "status"}  # for people, as hosts' authors write them
 STREAMED = frozenset({"keep_alive", "stream_status", "stream_end", "fault"})
 
 MULTI_SELECT = 0x88
@@ -108,7 +109,7 @@ def fields_from(frame: bytes) -> dict[str, object]:
         chip = _chip_in(frame) if frame[2] == READ_MULTIPLE else None
         if chip is None:
             name, said = _reply(frame)
-            return {"type": name, **said}
+            return {"type": _TYPES.get(name, name), **said}
     except _Senseless:
         raise ValueError(f"a ThingMagic frame whose content does not add up: {frame.hex()}") from None
     return {"type": "tag", "opcode": frame[2], "status": OK, **_head(frame), **_fields_from_chip(chip)}
