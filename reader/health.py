@@ -28,7 +28,7 @@ def _antennas_of(state: LinkState) -> list[Antenna]:
     stand = {one.antenna: one for one in state.standings}
     antennas = []
     for number in sorted({*heard, *stand}, key=lambda antenna: antenna or 0):
-        standing = stand.get(number) if number is not None else None
+        standing = stand.get(number)
         word = standing.state if standing is not None else "up"
         counted = heard.get(number)
         antennas.append(

@@ -15,12 +15,13 @@ from reader.errors import PortRefused
 from reader.line.port import Port
 from reader.line.probe import Found, Probe
 from reader.line.protocols import BY_NAME, Family, load
-from reader.model import NS_PER_S, Chunk, Event, Instant
+from reader.model import NS_PER_S, Chunk, Event, Instant, Rejected
 
 READ_WAIT_S = 0.1
 SHOWS_NS = 3 * NS_PER_S  # in which a reader that is there says something, if only to a question
-# A reader that can't be asked shows itself by a chip only: it is given longer before the next search.
-SHOWS_UNASKED_NS = 60 * NS_PER_S
+# One without keep-alives may show itself by a chip only: unless what comes is garbage, it is given longer.
+SHOWS_BY_CHIP_NS = 60 * NS_PER_S
+GARBAGE_BYTES = 100
 ASK_AGAIN_NS = NS_PER_S
 
 
@@ -111,7 +112,7 @@ class Proof:
         self._events: list[Event] = []
         self._question = family.question if is_silent else b""
         self._ask_ns = now_ns
-        self._late_ns = now_ns + (SHOWS_NS if family.question else SHOWS_UNASKED_NS)
+        self._began_ns = now_ns
         self.is_there = False
 
     def question(self, now_ns: int) -> bytes:
@@ -131,7 +132,9 @@ class Proof:
 
     def is_late(self, now_ns: int) -> bool:
         """Whether to look elsewhere."""
-        return not self.is_there and now_ns >= self._late_ns
+        garbage = sum(event.size for event in self._events if isinstance(event, Rejected))
+        is_patient = not self._family.has_keep_alives and garbage < GARBAGE_BYTES
+        return not self.is_there and now_ns - self._began_ns >= (SHOWS_BY_CHIP_NS if is_patient else SHOWS_NS)
 
 
 def probe_port(

@@ -21,7 +21,7 @@ from reader.line import probe_steps
 from reader.line.auto import Place, Proof, Search
 from reader.line.probe import Found, Probe
 from reader.line.protocols import BY_NAME, FAMILIES, Family
-from reader.model import ChipRead, Event, Rejected, Reply
+from reader.model import ChipRead, Event, Reason, Rejected, Reply
 from reader.simulator import ipico, thingmagic
 from tests.unit.test_thingmagic import KEEP_ALIVE
 
@@ -424,20 +424,22 @@ def test_a_family_that_says_nothing_of_itself_is_asked_until_it_shows_itself_or_
     assert proof.question(0) == BY_NAME["ipico"].question
     assert proof.question(S // 2) == b""
     assert proof.question(S) == BY_NAME["ipico"].question
-    assert not proof.is_late(2 * S)
-    assert proof.is_late(3 * S)
+    assert not proof.is_late(59 * S)
+    assert proof.is_late(60 * S)
     assert not proof.take([Reply("banner", {"text": "hello you"}, 10)])
     assert proof.take([ChipRead("058000123B32", None, None, None, None, 38)])
     assert not proof.is_late(9 * S)
     assert proof.question(9 * S) == b""
 
 
-def test_a_family_that_can_not_be_asked_is_waited_for_longer() -> None:
-    family = BY_NAME["ipico"]._replace(question=b"")
-    proof = Proof(family, 0, is_silent=True)
+def test_one_without_keep_alives_is_waited_for_longer_but_not_through_garbage() -> None:
+    proof = Proof(BY_NAME["rdm6300"], 0, is_silent=True)
     assert proof.question(0) == b""
     assert not proof.is_late(30 * S)
     assert proof.is_late(61 * S)
+    proof.take([Rejected(Reason.GARBAGE, bytes(100))])
+    assert proof.is_late(3 * S)
+    assert Proof(BY_NAME["thingmagic"], 0, is_silent=False).is_late(3 * S)
 
 
 # ---- the memory of it --------------------------------------------------------------------------------------

@@ -51,9 +51,12 @@ State: TypeAlias = Literal["up", "missing", "bad", "unknown"]
 
 
 class AntennaStanding(NamedTuple):
-    """How it stands with one antenna (from 1); ``revisit_ms``: how long it waits for its next turn, None if unknown."""
+    """How it stands with one antenna (from 1; None: the only one, and reads do not name it).
 
-    antenna: int
+    ``revisit_ms``: how long it waits for its next turn, None if unknown.
+    """
+
+    antenna: int | None
     state: State
     revisit_ms: float | None
 
@@ -151,7 +154,7 @@ FAMILIES = (
         "MagicRF M100, YRM100, YRM1001, R200: binary frames, streamed in rounds",
         115200,
         (115200, 9600, 19200, 38400, 57600),
-        bytes.fromhex("BB0003000100047E"),
+        bytes.fromhex("BB0003000100047E AA000300010004DD"),
         has_keep_alives=True,
         has_date=False,
     ),

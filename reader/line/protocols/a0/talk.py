@@ -36,7 +36,7 @@ START_OVER_NS = NS_PER_S
 NO_REGION_NS = 10 * NS_PER_S
 ALIVE_NS = 2 * NS_PER_S
 WATCH_NS = 3 * NS_PER_S
-ASK_AGAIN_NS = 5 * NS_PER_S, 60 * NS_PER_S  # a reader that only answers its rounds is asked who it is: first, later
+ASK_AGAIN_NS = 60 * NS_PER_S  # a reader that only answers its rounds is asked who it is: after the first, and then
 HOT_C = 65
 SESSION, TARGET = 1, "A"  # as race timers poll these readers
 NO_REGION_CODES = (0x00, 0x49)
@@ -144,6 +144,9 @@ class Conversation:
         self._warnings = []
         self._region, self._temperature_c = "", None
         if not (yield from self._is_there()):
+            if "band" in self._values:
+                # It might transmit where the profile does not want it to.
+                raise Stuck(f"does not answer at this baud, and its region can't be compared: {CHECK}", True)
             self._trouble, self._is_unanswered = f"does not answer at this baud: {CHECK}", True
             self._warnings.append("does not answer when asked who it is: polled as it is set")
             return self._poll or self._new_poll(None)
@@ -234,14 +237,14 @@ class Conversation:
         heard = self._heard
         watches = deque(self._watches(poll))
         watched_ns = heard.now_ns
-        again_ns = watched_ns + (ASK_AGAIN_NS[1] if self._has_been_asked else ASK_AGAIN_NS[0])
+        again_ns = watched_ns + (ASK_AGAIN_NS if self._has_been_asked else 0)
         while not self._has_restarted:
             yield from poll.cycle()
             if poll.has_lost_end and heard.now_ns == heard.round_ns:
                 poll.has_lost_end = False
                 yield from self._verify()
             if self._address is None:
-                if heard.now_ns >= again_ns:
+                if heard.now_ns >= again_ns and (heard.round_ns or 0) >= watched_ns:
                     self._has_been_asked = True
                     return
             elif heard.now_ns - watched_ns >= WATCH_NS:

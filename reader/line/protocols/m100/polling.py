@@ -29,16 +29,18 @@ MEASURED_NS = NS_PER_S
 class Polling:
     """One poll under way. Times are monotonic nanoseconds, passed in. ``q``: of the query, 4 as it comes.
 
+    ``is_single``: each round is asked for.
+
     ``silent_ns``: a longer silence is no round; then ``is_lost``. ``revisit_ms``: from one round to the next, measured
     while nobody is on the mat (rounds with chips say a frame for each chip, and nothing at their end).
     """
 
-    def __init__(self, q: int = 4) -> None:
+    def __init__(self, q: int = 4, *, is_single: bool = False) -> None:
         self.silent_ns = SILENT_NS + (SLOT_NS << q)
         self.is_lost = False
         self.revisit_ms: float | None = None
         self._once_ns = ONCE_NS + (SLOT_NS << q)
-        self._is_single = False
+        self.is_single = is_single
         self._has_answered = False
         self._began_ns = self._last_ns = 0
         self._stopping_ns: int | None = None
@@ -50,7 +52,7 @@ class Polling:
     def due_ns(self) -> int:
         """When :meth:`tick` has something to do."""
         silent_ns = self._last_ns + self.silent_ns
-        if self._is_single:
+        if self.is_single:
             return min(silent_ns, self._next_ns)
         if self._stopping_ns is not None:
             return min(silent_ns, self._stopping_ns + STOP_NS)
@@ -66,7 +68,7 @@ class Polling:
         self._last_ns = now_ns
         self._has_answered = True
         self._measure(reads, empty, now_ns)
-        if self._is_single:
+        if self.is_single:
             if empty:
                 return self._poll(now_ns)
             self._next_ns = now_ns + GAP_NS
@@ -80,23 +82,23 @@ class Polling:
 
     def refused(self, now_ns: int) -> bytes:
         """A command is unknown to the module: it must have been the poll of many rounds."""
-        return b"" if self._has_answered or self._is_single else self._poll_single(now_ns)
+        return b"" if self._has_answered or self.is_single else self._poll_single(now_ns)
 
     def tick(self, now_ns: int) -> bytes:
         """Poll, stop, or find that it is lost, if it is time to."""
         if now_ns - self._last_ns >= self.silent_ns:
-            if self._is_single or self._has_answered:
+            if self.is_single or self._has_answered:
                 self.is_lost = True
                 return b""
             return self._poll_single(now_ns)
-        if self._is_single:
+        if self.is_single:
             return self._poll(now_ns) if now_ns >= self._next_ns else b""
         if self._stopping_ns is not None:
             return self._poll(now_ns) if now_ns - self._stopping_ns >= STOP_NS else b""
         return self._stop(now_ns) if now_ns - self._began_ns >= LATEST_NS else b""
 
     def _poll_single(self, now_ns: int) -> bytes:
-        self._is_single = True
+        self.is_single = True
         self._last_ns = now_ns
         return self._poll(now_ns)
 
@@ -104,7 +106,7 @@ class Polling:
         self._began_ns = now_ns
         self._stopping_ns = None
         self._next_ns = now_ns + self._once_ns
-        return ONCE if self._is_single else MANY
+        return ONCE if self.is_single else MANY
 
     def _stop(self, now_ns: int) -> bytes:
         self._stopping_ns = now_ns

@@ -60,6 +60,10 @@ def set_up(wanted: Wanted, baud: Callable[[], int | None]) -> Script[Outcome]:
             stopped = yield from asked("to stop", STOP)
             model = yield from asked("its model", INFO, bytes((HARDWARE,)))
     if stopped is None and model is None:
+        if "region" in wanted.values:
+            return Outcome(
+                False, "not transmitting: it does not answer, so that its region can't be set; check its power"
+            )
         return Outcome(False, warnings=("it answers no question, and polls as it was set before",))
     _note(warnings, "its model", model)
     _note(warnings, "its firmware", (yield from asked("its firmware", INFO, bytes((SOFTWARE,)))))

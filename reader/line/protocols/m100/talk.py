@@ -13,7 +13,6 @@ from reader.line.protocols.asking import Asking, Script, pause
 from reader.line.protocols.m100.frame import BAD_COMMAND, Form, in_form
 from reader.line.protocols.m100.polling import ENOUGH, SILENT_NS, Polling
 from reader.line.protocols.m100.report import KEEP_ALIVE
-from reader.line.protocols.m100.settings import ANTENNA
 from reader.line.protocols.m100.setup import NOBODY, Outcome, set_up
 from reader.line.protocols.settings import Wanted
 from reader.model import NS_PER_S, ChipRead, Event, Reason, Reply
@@ -40,6 +39,8 @@ class Conversation:
         self._form: Form | None = None  # that the reader was heard to speak
         self._guess = Form.BB
         self._began_ns = 0
+        self._has_asked_again = False  # one who answered no question, once it reported
+        self._is_single = False  # the rounds that it knows
         self._round_ns: int | None = None
         self._silent_ns = SILENT_NS
         self._trouble = ""
@@ -54,13 +55,14 @@ class Conversation:
     @property
     def antennas(self) -> list[AntennaStanding]:
         """The only antenna: the module can't tell whether it is connected."""
-        return [AntennaStanding(ANTENNA, "unknown", self._revisit_ms)]
+        return [AntennaStanding(None, "unknown", self._revisit_ms)]
 
     def opened(self, now_ns: int) -> bytes:
         """Begin from the top."""
         self.baud = self._round_ns = self._form = self._revisit_ms = None
         self._outcome, self._guess, self._trouble = Outcome(True), Form.BB, ""
         self._faults.clear()
+        self._has_asked_again = self._is_single = False
         sent = self._begin(0, now_ns)
         self._judge(now_ns)
         return sent
@@ -85,6 +87,9 @@ class Conversation:
             if self._polling is not None:
                 sent += self._framed(self._polling.heard(reads, empty, now_ns))
                 self._revisit_ms = self._polling.revisit_ms or self._revisit_ms
+                if not self._outcome.is_answered and not self._has_asked_again:
+                    self._has_asked_again, self._is_single = True, self._polling.is_single
+                    sent = self._begin(0, now_ns)
         self._judge(now_ns)
         return sent
 
@@ -129,15 +134,16 @@ class Conversation:
         outcome = self._outcome = asking.result
         if outcome.trouble:
             self._trouble = outcome.trouble
-            return self._begin(REGION_AGAIN_NS, now_ns)
+            return self._begin(REGION_AGAIN_NS if outcome.is_answered else START_OVER_NS, now_ns)
         self._trouble = "" if outcome.is_answered else UNANSWERED
         self._asking = None
-        self._polling = Polling(outcome.q)
+        self._polling = Polling(outcome.q, is_single=self._is_single)
         self._silent_ns = self._polling.silent_ns
         return self._framed(self._polling.begin(now_ns))
 
     def _start_over(self, polling: Polling, now_ns: int) -> bytes:
         """From the top, but not more often than every ``START_OVER_NS``."""
+        self._has_asked_again = self._is_single = False
         if self._outcome.is_answered:
             self._trouble = f"silent: no round for {polling.silent_ns / NS_PER_S:.1f} s; {CHECK}"
         else:

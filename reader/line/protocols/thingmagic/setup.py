@@ -90,7 +90,8 @@ def set_up(wanted: Wanted | None, notes: Notes, pause_ns: int) -> Script[None]:
         if "baud" in values and (yield from line_baud()) != values["baud"]:
             yield from _apply([BY_KEY["baud"]], wanted, notes)
         # Restarted meanwhile, without a word, it might transmit in another region.
-        if lost := (yield from differences([BY_KEY["region"]], wanted)):
+        lost = yield from differences([BY_KEY["region"]], wanted)
+        if lost and lost[0].found is not None:
             raise Stuck(f"has lost what it was set to ({lost[0].says}); check its power supply")
     yield from _start(values, notes)
 
@@ -130,14 +131,30 @@ def _is_booting() -> Script[bool]:
 def _region(wanted: Wanted | None, notes: Notes) -> Script[str]:
     """Until there is one that may be transmitted in."""
     if wanted is not None and "region" in wanted.values:
+        if (yield from _told_region(notes)) is None:
+            # It can be told, and does not tell: what it has acknowledged stands.
+            yield from BY_KEY["region"].put(wanted.values["region"])
+            return f"{wanted.values['region']}, as the profile {wanted.profile} has it"
         while (applied := (yield from apply([BY_KEY["region"]], wanted))).wrong:
             notes.trouble = f"not transmitting: {applied.wrong[0]}; put the profile {wanted.profile} right"
             yield from pause(REGION_AGAIN_NS)
         return f"{wanted.values['region']}, as the profile {wanted.profile} has it"
-    while not (number := (yield from _need(REGION)).get("region")):
+    while (number := (yield from _told_region(notes))) == 0:
         notes.trouble = NO_REGION
         yield from pause(REGION_AGAIN_NS)
-    return f"{region_from_number(number)}, as set in the reader"
+    # One that has none refuses to start, whether it tells or not.
+    return "not told by the reader" if number is None else f"{region_from_number(number)}, as set in the reader"
+
+
+def _told_region(notes: Notes) -> Script[int | None]:
+    """The number of the region that is set, 0 for none; None where the module does not know the question."""
+    answer = yield REGION
+    if answer is not None and not status_of(answer):
+        return cast(int, answer.fields.get("region", 0))
+    says = "does not tell its region"
+    if says not in notes.warnings:
+        notes.warnings.append(says)
+    return None
 
 
 def _apply(settings: list[Setting], wanted: Wanted, notes: Notes) -> Script[None]:
@@ -150,7 +167,10 @@ def _apply(settings: list[Setting], wanted: Wanted, notes: Notes) -> Script[None
 
 def _antennas(ports: tuple[int, ...], region: str, notes: Notes) -> Script[None]:
     """The ports of the profile, or those with an antenna on them, are searched."""
-    answer = (yield from _want(DETECT, notes)).get("ports")
+    reply = yield DETECT
+    answer = None if reply is None or status_of(reply) else reply.fields.get("ports")
+    if reply is not None and status_of(reply):
+        notes.warnings.append(f"refused {DETECT.name}: {words_from_status(status_of(reply))}")
     detected = {port for port, is_there in answer.items() if is_there} if isinstance(answer, dict) else set()
     if ports:
         notes.found = Found(ports, frozenset(detected), region)

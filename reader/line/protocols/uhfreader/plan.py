@@ -32,7 +32,11 @@ FULL, SHORT, PLAIN = "full", "short", "plain"
 
 
 class NotTransmitting(Exception):
-    """The reader must not be asked for chips, and why: a sentence for people."""
+    """The reader must not be asked for chips, and why: a sentence for people. ``is_unanswered``: it says nothing."""
+
+    def __init__(self, says: str, is_unanswered: bool = False) -> None:
+        super().__init__(says)
+        self.is_unanswered = is_unanswered
 
 
 class Inventory(NamedTuple):
@@ -74,6 +78,9 @@ def set_up(wanted: Wanted | None) -> Script[Plan]:
     reply = yield from ask("its information", INFO, tries=FIRST_TRIES)
     info: Info | None = None
     if reply is None:
+        if wanted is not None and "band" in wanted.values:
+            says = "does not answer, and its region can't be compared with the profile's: check its power and the cable"
+            raise NotTransmitting(says, is_unanswered=True)
         warnings.append("does not answer who it is")
     elif "type" not in reply.fields:
         warnings.append("does not say who it is")

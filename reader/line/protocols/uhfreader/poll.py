@@ -28,6 +28,7 @@ from reader.model import NS_PER_S, Reply
 
 SCAN, SAFE_SCAN = 1, 3  # in 100 ms: the shortest there is, and the shortest that the makers allow
 SLACK_NS = 400 * MS_NS
+PUSHING_TYPES = (0x86,)  # in their work mode of that name they refuse to be asked
 PART_NS = 500 * MS_NS  # from one part of an answer to the next; the longest takes 270 ms at 9600 baud
 UNKNOWN_SCAN_MS = 2000  # what readers leave the factory with
 LATE_MS = 300
@@ -118,7 +119,7 @@ class Poll:
     def begin(self, now_ns: int) -> bytes:
         """The first question."""
         self._began_ns = now_ns
-        self._info_due_ns = now_ns + INFO_AGAIN_NS
+        self._info_due_ns = now_ns
         self._due_ns = now_ns + GAP_NS  # the set-up has just had an answer
         return b""
 
@@ -201,6 +202,8 @@ class Poll:
             self._forms.pop(0)
             if not self._forms:
                 self._forms = list(self.plan.forms)
+                if self.plan.info is not None and self.plan.info.kind in PUSHING_TYPES:
+                    return self._only_listen(now_ns)
                 self.lost = f"refuses to be asked for chips: {words_from_status(status)}"
                 return b""
         else:
@@ -249,6 +252,13 @@ class Poll:
         return there[self._turn % len(there)]
 
     # ---- listening -----------------------------------------------------------------------------------
+
+    def _only_listen(self, now_ns: int) -> bytes:
+        """One who says who it is and is not to be asked for chips reports them by itself."""
+        self.plan = self.plan._replace(listens=True)
+        self._is_on = False
+        self._ended_ns, self._due_ns = now_ns, now_ns + LIFE_NS
+        return b""
 
     def _look_for_life(self, now_ns: int) -> bytes:
         last_ns = max(self._began_ns, self._ended_ns or 0, self._pushed_ns or 0)

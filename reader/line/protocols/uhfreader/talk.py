@@ -111,7 +111,9 @@ class Conversation:
         except NotTransmitting as reason:
             self._trouble = str(reason)
             self.baud = asking.baud or self.baud
-            return self._begin(REGION_AGAIN_NS, now_ns)
+            if reason.is_unanswered:
+                self._try_another_speed()
+            return self._begin(START_OVER_NS if reason.is_unanswered else REGION_AGAIN_NS, now_ns)
         self.baud = asking.baud or self.baud
         if asking.is_done:
             self._asking = None
