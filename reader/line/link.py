@@ -184,7 +184,9 @@ class Link:
         for events, at in heard:
             self._take(port, talk, events, at)
         proof = (
-            Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening) if has_to_show and self._family else None
+            Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening, is_remembered=not heard)
+            if has_to_show and self._family
+            else None
         )
         self._stand(talk.standing, now)
         while not self._stopping.is_set():

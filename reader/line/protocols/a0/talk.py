@@ -60,9 +60,8 @@ class Conversation:
         self._region = ""
         self._trouble = ""
         self._is_unanswered = False
-        self._has_restarted = False
+        self._has_restarted = self._has_been_asked = False
         self._warnings: list[str] = []
-        self._has_been_asked = False
         self._temperature_c: int | None = None
 
     @property
