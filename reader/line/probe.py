@@ -215,8 +215,9 @@ class Probe:
         return self.found is not None
 
     def _judge(self, ear: _Ear, events: list[Event], now_ns: int) -> None:
-        if ear.take(events, now_ns) and self.found is None:
-            is_sure = self.baud == self._heard_baud
+        is_sure = self.baud == self._heard_baud
+        # On a busy line what comes just after a change of speed is clean, and says nothing of either.
+        if ear.take(events, now_ns) and self.found is None and is_sure:
             self.found = Found(ear.family, self._heard_baud, ear.decoder, ear.heard, is_sure)
             self.baud = self._heard_baud
 
