@@ -82,9 +82,6 @@ def _look_at(name: str, baud: int | None, tried: list[str]) -> dict[str, object]
                 return True
 
             found = probe_port(port, search, clock, goes_on)
-            if found is not None and not found.is_sure:
-                search = Probe(found.baud, has_speeds=has_speeds(name))
-                found = probe_port(port, search, clock, goes_on)
             if found is None:
                 tried += search.tried
                 return None

@@ -104,12 +104,10 @@ class Search:
 class Proof:
     """Whether a family that is taken to be there shows itself in time.
 
-    One whose conversation says nothing of its own accord (``is_silent``) is asked its question. ``is_remembered``:
-    it was there once, and may be quiet now; else it is only half believed.
+    One whose conversation says nothing of its own accord (``is_silent``) is asked its question.
     """
 
-    def __init__(self, family: Family, now_ns: int, *, is_silent: bool, is_remembered: bool = True) -> None:
-        self._is_remembered = is_remembered
+    def __init__(self, family: Family, now_ns: int, *, is_silent: bool) -> None:
         self._family = family
         self._events: list[Event] = []
         self._question = family.question if is_silent else b""
@@ -135,7 +133,7 @@ class Proof:
     def is_late(self, now_ns: int) -> bool:
         """Whether to look elsewhere."""
         garbage = sum(event.size for event in self._events if isinstance(event, Rejected))
-        is_patient = self._is_remembered and not self._family.has_keep_alives and garbage < GARBAGE_BYTES
+        is_patient = not self._family.has_keep_alives and garbage < GARBAGE_BYTES
         return not self.is_there and now_ns - self._began_ns >= (SHOWS_BY_CHIP_NS if is_patient else SHOWS_NS)
 
 

@@ -152,10 +152,9 @@ class Link:
             return
         now = self._clock.now()
         self._family, self._baud, self._missed = found.family.name, found.baud, ""
-        if found.is_sure:
-            self._note_found(port)
+        self._note_found(port)
         talk = self._conversation(found.family.name)
-        self._converse(port, found.decoder, talk, heard_since(found, now), has_to_show=not found.is_sure)
+        self._converse(port, found.decoder, talk, heard_since(found, now), has_to_show=False)
 
     def _conversation(self, family: str) -> Conversation:
         asked = self._asked
@@ -184,9 +183,7 @@ class Link:
         for events, at in heard:
             self._take(port, talk, events, at)
         proof = (
-            Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening, is_remembered=not heard)
-            if has_to_show and self._family
-            else None
+            Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening) if has_to_show and self._family else None
         )
         self._stand(talk.standing, now)
         while not self._stopping.is_set():

@@ -23,16 +23,12 @@ KEPT = 256  # events of a family that is not known yet
 
 
 class Found(NamedTuple):
-    """A family that has shown itself, its decoder (bytes may be pending in it), and all it decoded, by when it came.
-
-    ``is_sure``: False where it came so soon after a change of speed that it may have been said at either.
-    """
+    """A family that has shown itself, its decoder (bytes may be pending in it), and all it decoded, by when it came."""
 
     family: Family
     baud: int
     decoder: Decoder
     heard: list[tuple[int, list[Event]]]
-    is_sure: bool
 
 
 class _Ear:
@@ -215,11 +211,10 @@ class Probe:
         return self.found is not None
 
     def _judge(self, ear: _Ear, events: list[Event], now_ns: int) -> None:
-        is_sure = self.baud == self._heard_baud
+        has_shown_itself = ear.take(events, now_ns)
         # On a busy line what comes just after a change of speed is clean, and says nothing of either.
-        if ear.take(events, now_ns) and self.found is None and is_sure:
-            self.found = Found(ear.family, self._heard_baud, ear.decoder, ear.heard, is_sure)
-            self.baud = self._heard_baud
+        if has_shown_itself and self.found is None and self.baud == self._heard_baud:
+            self.found = Found(ear.family, self.baud, ear.decoder, ear.heard)
 
     def _ears_in_turn(self) -> list[_Ear]:
         """The family that was asked first: it is believed before another whose frames look alike."""

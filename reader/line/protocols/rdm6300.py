@@ -31,9 +31,10 @@ from functools import reduce
 from itertools import pairwise
 from operator import xor
 
-from reader.line.protocols import AntennaStanding, Known, Standing
+from reader.line.protocols import Known
 from reader.line.protocols.asking import Script
-from reader.line.protocols.settings import Setting, Wanted
+from reader.line.protocols.listening import Listening
+from reader.line.protocols.settings import Setting
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 STX = 0x02
@@ -139,31 +140,7 @@ class Decoder:
         return ChipRead(code, None, None, None, None, size) if is_again else Reply("once", {"chip": code}, size)
 
 
-class Conversation:
-    """Nothing is said to these readers: they have no ears."""
-
-    def __init__(self, wanted: Wanted | None = None) -> None:
-        self.standing = Standing(hears=False, word="unknown", says="the port is not open yet")
-        self.baud: int | None = None
-        self.due_ns: int | None = None
-        self.antennas: list[AntennaStanding] = []
-
-    def opened(self, now_ns: int) -> bytes:
-        """It hears, as far as can be known."""
-        self.standing = Standing(hears=True, word="ok", says="listening; this family sends no keep-alive")
-        return b""
-
-    def heard(self, events: list[Event], now_ns: int) -> bytes:
-        """Nothing to answer."""
-        return b""
-
-    def tick(self, now_ns: int) -> bytes:
-        """Nothing to ask."""
-        return b""
-
-    def closing(self) -> bytes:
-        """Nothing to end."""
-        return b""
+Conversation = Listening  # They have no ears.
 
 
 def identify() -> Script[Known]:

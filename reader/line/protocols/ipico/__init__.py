@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from reader.line.protocols import AntennaStanding, Standing
 from reader.line.protocols.ipico.ask import identify, is_proof
 from reader.line.protocols.ipico.frame import (
     BINARY_SIZE,
@@ -49,7 +48,8 @@ from reader.line.protocols.ipico.frame import (
     read_from_match,
 )
 from reader.line.protocols.ipico.trident import fields_from_trident, trident_from_line
-from reader.line.protocols.settings import Setting, Wanted
+from reader.line.protocols.listening import Listening
+from reader.line.protocols.settings import Setting
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
 __all__ = ["MAX_LINE", "ON_START", "SETTINGS", "Conversation", "Decoder", "fields", "identify", "is_proof"]
@@ -106,33 +106,7 @@ class Decoder:
 # An IPICO is set up with its maker's software: it has no region, and no power that could break a law.
 SETTINGS: tuple[Setting, ...] = ()
 ON_START: frozenset[str] = frozenset()
-
-
-class Conversation:
-    """Nothing is said to an IPICO: it reports by itself from the moment it has power."""
-
-    def __init__(self, wanted: Wanted | None = None) -> None:
-        self.standing = Standing(hears=False, word="unknown", says="the port is not open yet")
-        self.baud: int | None = None
-        self.due_ns: int | None = None
-        self.antennas: list[AntennaStanding] = []
-
-    def opened(self, now_ns: int) -> bytes:
-        """It hears, as far as can be known."""
-        self.standing = Standing(hears=True, word="ok", says="listening; this family sends no keep-alive")
-        return b""
-
-    def heard(self, events: list[Event], now_ns: int) -> bytes:
-        """Nothing to answer."""
-        return b""
-
-    def tick(self, now_ns: int) -> bytes:
-        """Nothing to ask."""
-        return b""
-
-    def closing(self) -> bytes:
-        """Nothing to end."""
-        return b""
+Conversation = Listening  # It reports by itself from the moment it has power.
 
 
 def fields(frame: bytes) -> dict[str, object]:
