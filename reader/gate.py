@@ -23,10 +23,11 @@ import heapq
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 
 from reader.model import NS_PER_S, Reads
-from reader.moment import NO_ANTENNA, Ear, Moment, best_of
-from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, Told
+from reader.moment import NO_ANTENNA, Ear, Moment, best_of, prune
+from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, TimeFrom, Told
 
 MS_NS = 1_000_000
 STRONGER_DB = 6
@@ -40,6 +41,7 @@ REMEMBERED = 4096
 SPELLS = 64
 # A reader reports one chip at most some hundred times a second: more than this in linger_s is not a crossing.
 KEPT_READS = 4096
+PRUNE_READS = 64  # how often those are let go that can't matter any more
 
 
 class Gate:
@@ -77,11 +79,12 @@ class Gate:
         now = self._now(host_ns)
         if due and now >= due[0][0]:
             self._meet_deadlines(now)  # before a reader's time that is late puts "now" back
-        t = now if from_reader else given.at.mono_ns
+        times = given.times or repeat(given.at.mono_ns)
+        by_host, error_us = given.time_from == "host", given.error_us
         seen = self._seen_of(reader, now)
         antenna: int | None = None
         ear = (reader, NO_ANTENNA)
-        for read in given.reads:
+        for read, t in zip(given.reads, times, strict=False):
             reader_ns = read.reader_ns
             if from_reader:
                 t = now
@@ -109,6 +112,10 @@ class Gate:
             if passing is None:
                 passing = self._open_passing(chip, t, now, ear, offset_ns, host_ns)
             passing.reads += 1
+            if by_host:
+                passing.by_host = True
+            if error_us > passing.error_us:
+                passing.error_us = error_us
             if now > passing.heard_now:  # a reader's time that is late puts "now" back
                 passing.heard_now = now
             was_first, was_last = passing.first, passing.last
@@ -129,6 +136,8 @@ class Gate:
                     passing.last_kept = t
                 if rssi_dbm is not None and len(passing.kept) < KEPT_READS:
                     passing.kept.append((t, ear, rssi_dbm))
+                    if not len(passing.kept) % PRUNE_READS:
+                        passing.kept = prune(passing.kept)
             elif not passing.lingering:
                 passing.lingering = True
                 if passing.rev > 0:
@@ -163,6 +172,14 @@ class Gate:
             self._spells[-1] = (self._spells[-1][0], self._now(host_ns))
             for passing in self._open.values():
                 self._queue(passing, force=True)  # a spell cut short brings the absence nearer
+
+    def put_right(self, offset_ns: int, told_again: set[str]) -> None:
+        """UTC minus the host's monotonic clock is now known; these passings have been told again for it."""
+        for passing in self._by_order.values():
+            if self.rules.time_from == "host":
+                passing.offset_ns = offset_ns
+            if passing.id in told_again:
+                passing.rev += 1
 
     def take(self) -> list[Opened | Told]:
         """What there is to tell since the last call."""
@@ -471,8 +488,14 @@ class Gate:
                 left=passing.left,
                 loiter=passing.loiter,
                 after_restart=passing.after_restart,
+                time_from=self._time_from(passing),
             )
         )
+
+    def _time_from(self, passing: Passing) -> TimeFrom:
+        if self.rules.time_from == "reader":
+            return "reader"
+        return "host" if passing.by_host else "disciplined"
 
     # ---- memory ----------------------------------------------------------------------------------------
 

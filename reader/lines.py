@@ -10,7 +10,7 @@ import msgspec
 
 from reader.config import Config
 from reader.gate import Gate
-from reader.model import NS_PER_S, Began, Hearing, Input, Reads, Ticked
+from reader.model import NS_PER_S, Began, Hearing, Input, PutRight, Reads, Ticked
 from reader.passing import GateState, Opened, Rules, Told
 
 # A chip whose passing was open when the power went may be on the mat still: so long its next one is doubtful.
@@ -53,6 +53,7 @@ class LinesState(msgspec.Struct):
     host_ns: int
     hearing: list[str]
     gates: dict[str, GateState]
+    boot: str = ""
 
 
 class Lines:
@@ -62,6 +63,7 @@ class Lines:
         self.settings = settings
         self.epoch = epoch
         self.hearing: set[str] = set()
+        self.boot = ""
         self.host_ns = 0
         self._ids = 0
         self.gates = {line: Gate(line, rules, self._new_id) for line, rules in settings.rules_of_line.items()}
@@ -83,6 +85,9 @@ class Lines:
                 self.advance(self.host_ns)
             case Began():
                 self._begin(given)
+            case PutRight() if given.boot == self.boot:
+                for gate in self.gates.values():
+                    gate.put_right(given.offset_ns, set(given.passings))
 
     def advance(self, host_ns: int) -> bool:
         """Meet the deadlines up to now; whether there were any (then give a :class:`Ticked` of that moment)."""
@@ -105,11 +110,11 @@ class Lines:
     def state(self) -> LinesState:
         """A snapshot; take out first what there is to tell."""
         gates = {line: gate.state() for line, gate in self.gates.items()}
-        return LinesState(self.epoch, self._ids, self.host_ns, sorted(self.hearing), gates)
+        return LinesState(self.epoch, self._ids, self.host_ns, sorted(self.hearing), gates, self.boot)
 
     def restore(self, state: LinesState) -> None:
         """Go on from a snapshot. A line that is no longer there is not restored."""
-        self.epoch, self._ids, self.host_ns = state.epoch, state.ids, state.host_ns
+        self.epoch, self._ids, self.host_ns, self.boot = state.epoch, state.ids, state.host_ns, state.boot
         self.hearing = set(state.hearing) & set(self.settings.line_of_reader)
         for line, gate_state in state.gates.items():
             if line in self.gates:
@@ -117,6 +122,7 @@ class Lines:
 
     def _begin(self, began: Began) -> None:
         """The daemon began: tie what was to what comes, or end it."""
+        self.boot = began.boot
         if began.shift_ns is None:
             doubtful = self.finish()
             self.host_ns = began.at.mono_ns

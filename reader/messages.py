@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reader.model import ClockQuality, Mode, Pick, Role, Use
+from reader.model import ClockQuality, Mode, Pick, Role, Source, Use
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -53,13 +53,15 @@ class Split(Common, frozen=True, kw_only=True, tag="split", tag_field="type", gc
 
 
 class Gun(Common, frozen=True, kw_only=True, tag="gun", tag_field="type", gc=False):
-    """A start signal."""
+    """A start signal. ``is_given``: its time came with it, by the clock of who gave it."""
 
     of: str
     n: int
     rev: int
+    revised_for: str | UnsetType = UNSET
     name: str
-    source: Literal["input", "button", "command"]
+    source: Source
+    is_given: bool = False
 
 
 class Marker(Common, frozen=True, kw_only=True, tag="marker", tag_field="type", gc=False):
@@ -68,8 +70,9 @@ class Marker(Common, frozen=True, kw_only=True, tag="marker", tag_field="type", 
     of: str
     n: int
     rev: int
+    revised_for: str | UnsetType = UNSET
     text: str
-    source: Literal["input", "button", "command"]
+    source: Source
 
 
 class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="type", gc=False):
@@ -78,6 +81,7 @@ class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="typ
     of: str
     n: int
     rev: int
+    revised_for: str | UnsetType = UNSET
     reader: str
     antenna: int | None
     hearing: Literal["up", "partial", "down"]
@@ -86,11 +90,18 @@ class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="typ
 
 
 class Notice(Common, frozen=True, kw_only=True, tag="notice", tag_field="type", gc=False):
-    """What else must not be forgotten."""
+    """What else must not be forgotten.
+
+    With ``kind`` "clock": the entries ``from_seq`` to ``through_seq``, of the boot named, were told again, their times
+    moved by ``offset_us`` at most.
+    """
 
     kind: Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
     says: str
     by: str | UnsetType = UNSET
+    from_seq: int | UnsetType = UNSET
+    through_seq: int | UnsetType = UNSET
+    offset_us: int | UnsetType = UNSET
 
 
 Body = Split | Gun | Marker | Coverage | Notice

@@ -87,17 +87,26 @@ Event = ChipRead | Reply | Rejected
 
 # ---- what goes from the line to the recorder, and is kept in the journal as it came ------------------
 
+StampedBy = Literal["host", "disciplined"]
+Source = Literal["input", "button", "command"]
+
 
 class Reads(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):
     """The chip reads of one chunk of one reader.
 
-    ``zone_offset_ns``: what to take off the reads' ``reader_ns`` to have UTC.
+    ``at``: when the chunk came. ``times``: when each chip was read, on the host's monotonic clock, by what
+    ``time_from`` says: the arrival of its last byte, or the reader's own clock disciplined; empty: all at ``at``.
+    ``error_us``: how far these times may be off. ``zone_offset_ns``: what to take off the reads' ``reader_ns`` to
+    have UTC.
     """
 
     reader: str
     at: Instant
     zone_offset_ns: int
     reads: list[ChipRead]
+    times: list[int] = []
+    time_from: StampedBy = "host"
+    error_us: int = 0
 
 
 class Hearing(msgspec.Struct, frozen=True, array_like=True, tag="h", gc=False):
@@ -128,7 +137,36 @@ class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="t", gc=False):
     at: Instant
 
 
-Input = Reads | Hearing | Began | Ticked
+class Fired(msgspec.Struct, frozen=True, array_like=True, tag="g", gc=False):
+    """A start signal. ``is_given``: its time came with it, by another's clock; ours can't put it right."""
+
+    at: Instant
+    name: str
+    source: Source
+    is_given: bool = False
+
+
+class Marked(msgspec.Struct, frozen=True, array_like=True, tag="m", gc=False):
+    """A time without a chip."""
+
+    at: Instant
+    text: str
+    source: Source
+
+
+class PutRight(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
+    """UTC minus the monotonic clock of that boot is now known to be ``offset_ns``.
+
+    ``passings``: those told again for it with this input, one revision more for each.
+    """
+
+    at: Instant
+    boot: str
+    offset_ns: int
+    passings: list[str]
+
+
+Input = Reads | Hearing | Began | Ticked | Fired | Marked | PutRight
 
 
 # ---- what entries and messages share ----------------------------------------------------------------
@@ -137,14 +175,14 @@ Mode = Literal["race", "test", "released"]
 Role = Literal["main", "backup", "side"]
 Pick = Literal["first", "best", "last"]
 Use = Literal["start", "split", "finish", "lap", "start-finish"]
-Source = Literal["ntp", "gps", "ptp", "rtc", "unset", "unknown"]
+ClockSource = Literal["ntp", "gps", "ptp", "rtc", "unset", "unknown"]
 
 
 class ClockQuality(msgspec.Struct, frozen=True, gc=False):
     """How good the host's clock was."""
 
     synced: bool
-    source: Source
+    source: ClockSource
     error_ms: float | None
 
 

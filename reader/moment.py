@@ -61,3 +61,15 @@ def _has_company(read: tuple[int, int, Ear], by_strength: list[tuple[int, int, E
         ):
             return True
     return False
+
+
+def prune(kept: list[KeptRead]) -> list[KeptRead]:
+    """The reads that can still matter to :func:`best_of`, whatever comes later.
+
+    Once a peak has company no weaker read can be one, and of a stronger peak reads this weak are out of reach.
+    """
+    by_strength = sorted((-rssi_dbm, t_ns, ear) for t_ns, ear, rssi_dbm in kept)
+    peak = next((read for read in by_strength if _has_company(read, by_strength)), None)
+    if peak is None:
+        return kept
+    return [read for read in kept if read[2] >= -peak[0] - REACH_DB]

@@ -12,6 +12,7 @@ from reader.moment import Ear, KeptRead
 REPEAT_WITHIN_NS = 60 * NS_PER_S
 
 RevisedFor = Literal["late_reads", "stronger", "heard_again", "still_here", "left"]
+TimeFrom = Literal["host", "reader", "disciplined"]
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -26,7 +27,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Passing(msgspec.Struct, array_like=True, eq=False):
-    """One chip going over once. Times are gate time; ``*_now`` are the gate's "now" when something came."""
+    """One chip going over once. Times are gate time; ``*_now`` are the gate's "now" when something came.
+
+    ``by_host``: a read of it bears the host's stamp; ``error_us``: how far its reads' times may be off.
+    """
 
     id: str
     order: int
@@ -56,6 +60,8 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     lingering: bool = False
     left: bool = False
     queued: int = -1
+    by_host: bool = False
+    error_us: int = 0
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +97,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     left: bool
     loiter: bool
     after_restart: bool
+    time_from: TimeFrom
 
 
 class Seen(msgspec.Struct, array_like=True, eq=False):

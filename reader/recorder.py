@@ -20,8 +20,9 @@ from reader.journal import JournalView
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
 from reader.messages import Body, Heard
-from reader.model import NS_PER_S, Began, Hearing, Input, Instant, Reads, Ticked
+from reader.model import NS_PER_S, Began, Fired, Hearing, Input, Instant, Marked, Reads, Ticked
 from reader.passing import Opened
+from reader.righting import Righting
 from reader.telling import Teller, encode
 
 COMPANY_NS = NS_PER_S  # raw reads wait so long for others
@@ -84,7 +85,6 @@ class Recorder:
         self._alive = alive
         self._inbox: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
         self._quality = clock.quality()
-        self._coverages = journal.count_of("coverage")
         self._heard: list[Heard] = []
         self._must_commit = False
         self._splits = journal.count_of("split")
@@ -93,6 +93,8 @@ class Recorder:
         self._last_read_utc_ns: int | None = None
         self._trouble = ""
         self._report_due_ns = 0
+        self._righting = Righting(journal, lines, teller)
+        self._numbers = {type_: journal.count_of(type_) for type_ in ("coverage", "gun", "marker")}
         self.report = self._make_report(clock.now())
 
     # ---- from any thread -------------------------------------------------------------------------------
@@ -120,18 +122,28 @@ class Recorder:
         """Take one input: to the gates, to the journal, and into the log what it means."""
         self._lines.give(given)
         self.journal.keep(given)
-        if isinstance(given, Reads):
-            self._reads_since_snapshot += len(given.reads)
-            self._last_read_utc_ns = given.at.utc_ns
-        elif isinstance(given, Hearing):
-            self.say_coverage(given.reader, given.hears, given.reason, given.at)
+        match given:
+            case Reads():
+                self._reads_since_snapshot += len(given.reads)
+                self._last_read_utc_ns = given.at.utc_ns
+                self._righting.note_reads(given)
+            case Hearing():
+                self.say_coverage(given.reader, given.hears, given.reason, given.at)
+            case Fired():
+                self.say(self._teller.gun(*self._number("gun"), given, self._quality), given.at)
+            case Marked():
+                self.say(self._teller.marker(*self._number("marker"), given, self._quality), given.at)
         self._tell()
 
     def say_coverage(self, reader: str, hears: bool, reason: str, since: Instant) -> None:
         """Put it into the log that a reader began or ceased to hear."""
-        self._coverages += 1
-        of = f"{self.journal.epoch}-{self._coverages}"
-        self.say(self._teller.coverage(of, self._coverages, reader, hears, reason, since, self._quality), since)
+        of, n = self._number("coverage")
+        self.say(self._teller.coverage(of, n, reader, hears, reason, since, self._quality), since)
+
+    def _number(self, type_: str) -> tuple[str, int]:
+        """``of`` and ``n`` of a new entry that is no passing."""
+        self._numbers[type_] += 1
+        return f"{self.journal.epoch}-{self._numbers[type_]}", self._numbers[type_]
 
     def begin(self, began: Began, was_hearing: set[str], is_restart: bool, says: list[str]) -> None:
         """The first things of a run, before :meth:`run`: what was deaf in between, and what must be told of it."""
@@ -150,6 +162,7 @@ class Recorder:
 
     def close(self) -> None:
         """After :meth:`run` has ended: write how far was delivered, and close the log while a view is open."""
+        self._righting.close()
         view = JournalView(self.journal.path)
         self._write(self._clock.now())
         self.journal.close()
@@ -175,8 +188,12 @@ class Recorder:
             stopping = self._take_in(self._wait_s())
             now = self._clock.now()
             self.progress_ns = now.mono_ns
+            if self._righting.is_stepped(now, self._quality):
+                self._quality = self._clock.quality()
             if self._lines.advance(now.mono_ns):
                 self.give(Ticked(now))
+            if not (self._must_commit or self._trouble) and self._righting.step(now, self._quality):
+                self._must_commit = True
             if self._reads_since_snapshot >= SNAPSHOT_READS:
                 self.save_gate()
             if stopping or self._is_time_to_commit(now.mono_ns):
@@ -210,12 +227,17 @@ class Recorder:
                 if self._tells_heard:
                     self._heard.append(self._teller.heard(told, self._quality))
             else:
-                body = encode(self._teller.split(told, self._quality))
+                body = encode(
+                    self._teller.split(told, self._righting.quality_of(told, self._clock.now(), self._quality))
+                )
                 self.journal.append("split", told.utc_ns, told.mono_ns, body)
+                self._righting.note_told(told.passing)
                 self._splits += told.rev == 1
                 self._must_commit = True
 
     def _wait_s(self) -> float:
+        if self._righting.is_at_work:
+            return 0.0
         now_ns = self._clock.mono_ns()
         dues = [now_ns + int(IDLE_S * NS_PER_S)]
         if (due := self._lines.next_due_host_ns(now_ns)) is not None:
@@ -256,7 +278,7 @@ class Recorder:
         has_moved = self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)
         if has_moved:
             # The gates' state goes along: should the next run begin there, it goes on from it.
-            self._coverages = self.journal.count_of("coverage")
+            self._numbers = {type_: self.journal.count_of(type_) for type_ in self._numbers}
             self.say(self._teller.notice("journal", has_moved, now, self._quality), now)
             self.save_gate()
             self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)

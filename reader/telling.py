@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET
 
 from reader.clock import rfc3339_from_utc_ns
-from reader.messages import Coverage, Heard, Notice, Split
-from reader.model import ClockQuality, Identity, Instant, Mode, Role
+from reader.messages import Coverage, Gun, Heard, Marker, Notice, Split
+from reader.model import ClockQuality, Fired, Identity, Instant, Marked, Mode, Role
 from reader.passing import Opened, Rules, Told
 
 encode = msgspec.json.Encoder().encode
@@ -52,7 +52,7 @@ class Teller(msgspec.Struct):
             line=told.line,
             reader=told.reader,
             antenna=told.antenna,
-            time_from=rules.time_from,
+            time_from=told.time_from,
             lingering=told.lingering,
             left=told.left,
             loiter=told.loiter,
@@ -98,6 +98,37 @@ class Teller(msgspec.Struct):
             since=when,
         )
 
+    def gun(self, of: str, n: int, fired: Fired, clock: ClockQuality) -> Gun:
+        """A start signal. Of a time that was given nobody here knows how good it is."""
+        return Gun(
+            mode=self.mode,
+            role=self.role,
+            time=rfc3339_from_utc_ns(fired.at.utc_ns),
+            boot=self.boot,
+            clock=ClockQuality(synced=False, source="unknown", error_ms=None) if fired.is_given else clock,
+            of=of,
+            n=n,
+            rev=1,
+            name=fired.name,
+            source=fired.source,
+            is_given=fired.is_given,
+        )
+
+    def marker(self, of: str, n: int, marked: Marked, clock: ClockQuality) -> Marker:
+        """A time without a chip."""
+        return Marker(
+            mode=self.mode,
+            role=self.role,
+            time=rfc3339_from_utc_ns(marked.at.utc_ns),
+            boot=self.boot,
+            clock=clock,
+            of=of,
+            n=n,
+            rev=1,
+            text=marked.text,
+            source=marked.source,
+        )
+
     def notice(
         self, kind: Literal["journal", "config", "restart"], says: str, at: Instant, clock: ClockQuality
     ) -> Notice:
@@ -110,6 +141,23 @@ class Teller(msgspec.Struct):
             clock=clock,
             kind=kind,
             says=says,
+        )
+
+    def put_right_notice(
+        self, boot: str, from_seq: int, through_seq: int, moved_ns: int, at: Instant, clock: ClockQuality
+    ) -> Notice:
+        """Entries were told again, for UTC is known better now."""
+        return Notice(
+            mode=self.mode,
+            role=self.role,
+            time=rfc3339_from_utc_ns(at.utc_ns),
+            boot=boot,
+            clock=clock,
+            kind="clock",
+            says=f"entries {from_seq} to {through_seq} were told again: UTC was put right by {moved_ns / 1e9:+.3f} s",
+            from_seq=from_seq,
+            through_seq=through_seq,
+            offset_us=moved_ns // 1000,
         )
 
     def _bib(self, chip: str) -> str | msgspec.UnsetType:

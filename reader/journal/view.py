@@ -34,6 +34,16 @@ class Entry(NamedTuple):
     body: bytes
 
 
+class ToldEntry(NamedTuple):
+    """One row of the log, with its time on both clocks as it was told."""
+
+    seq: int
+    type: str
+    utc_ns: int
+    mono_ns: int
+    body: bytes
+
+
 class KeptInputs(NamedTuple):
     """One row of what the gate was given, and in which boot, under what clock."""
 
@@ -78,6 +88,28 @@ class JournalView:
                 (epoch, after_seq, limit),
             )
         ]
+
+    def told(self, epoch: str, after_seq: int, limit: int) -> list[ToldEntry]:
+        """At most ``limit`` entries of that epoch with a higher ``seq``, in order, with their times on both clocks."""
+        return [
+            ToldEntry(*row)
+            for row in self._rows(
+                "SELECT seq, type, utc_ns, mono_ns, body FROM entry"
+                " WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?) AND seq > ? ORDER BY seq LIMIT ?",
+                (epoch, after_seq, limit),
+            )
+        ]
+
+    def boots(self) -> list[str]:
+        """The boots in which something was heard, the latest last."""
+        return [boot for (boot,) in self._rows("SELECT boot FROM reads GROUP BY boot ORDER BY max(n)")]
+
+    def inputs_of_boot(self, boot: str, limit: int) -> list[KeptInputs]:
+        """The last ``limit`` rows of that boot, the latest first."""
+        rows = self._rows(
+            "SELECT n, boot, synced, inputs FROM reads WHERE boot = ? ORDER BY n DESC LIMIT ?", (boot, limit)
+        )
+        return [KeptInputs(n, of_boot, bool(synced), _inputs.decode(packed)) for n, of_boot, synced, packed in rows]
 
     def kept_inputs(self, after_n: int = 0, page: int = 200) -> Iterator[KeptInputs]:
         """What the gate was given, in order, from the row after ``after_n``; read in pages."""

@@ -14,6 +14,7 @@ class FakeClock:
     def __init__(self, boot: str = "boot-a", *, utc_ns: int = UTC_NS, mono_ns: int = MONO_NS, synced: bool = True):
         self.boot = boot
         self.synced = synced
+        self.error_ms: float | None = None
         self._now = Instant(utc_ns, mono_ns)
 
     def now(self) -> Instant:
@@ -23,7 +24,11 @@ class FakeClock:
         return self._now.mono_ns
 
     def quality(self) -> ClockQuality:
-        return ClockQuality(synced=self.synced, source="ntp" if self.synced else "unset", error_ms=None)
+        return ClockQuality(
+            synced=self.synced,
+            source="ntp" if self.synced else "unset",
+            error_ms=self.error_ms if self.synced else None,
+        )
 
     def go(self, seconds: float) -> None:
         """Time goes by."""

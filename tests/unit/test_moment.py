@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
-from reader.moment import KeptRead, best_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reader.moment import KeptRead, best_of, prune
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -60,3 +63,19 @@ def test_the_order_of_arrival_does_not_matter() -> None:
 def test_utc_of_today_loses_no_nanoseconds_to_floating_point() -> None:
     begin = 1_700_000_000 * S
     assert best_of([(begin + 1, ONE, -60), (begin + 3, ONE, -60)]).t_ns == begin + 2
+
+
+reads = st.lists(
+    st.tuples(st.integers(0, 30).map(lambda n: n * 100 * MS), st.sampled_from([ONE, OTHER]), st.integers(-75, -45))
+)
+
+
+@given(reads, reads.filter(bool))
+def test_what_is_pruned_never_matters_whatever_comes_later(before: list[KeptRead], after: list[KeptRead]) -> None:
+    assert best_of(prune(before) + after) == best_of(before + after)
+
+
+def test_a_weak_read_is_pruned_once_there_is_a_peak_with_company() -> None:
+    weak = (500 * MS, ONE, -61)
+    assert prune([(0, ONE, -50), weak]) == [(0, ONE, -50), weak]
+    assert prune([(0, ONE, -50), (10 * MS, ONE, -52), weak]) == [(0, ONE, -50), (10 * MS, ONE, -52)]

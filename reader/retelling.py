@@ -1,0 +1,232 @@
+"""Telling again what was told under a wrong clock (WIRE.md of the design, "When the clock is put right").
+
+Once UTC has been good for 30 s, every entry of this boot that was told while it was not, or whose time is off by more
+than was claimed of it, is told again, a revision higher; what to tell again is read from the journal, so a restart in
+the middle goes on with the rest. The gates take part: they number the revisions of the passings they still hold.
+
+Entries of an earlier boot can be put right if a reader with a dated clock of its own ran through both: its clock ties
+the two monotonic clocks. Where none does, they stay as they were told, marked as not synchronised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from reader.clock import rfc3339_from_utc_ns, utc_ns_from_rfc3339
+from reader.journal import JournalView
+from reader.messages import Body, Coverage, Gun, Marker, Notice, Split
+from reader.model import NS_PER_S, ClockQuality, Instant, Reads
+
+STEADY_NS = 30 * NS_PER_S
+MS_NS = 1_000_000
+STEP_NS = MS_NS  # the two clocks are read within microseconds of each other; busy machines take longer
+PAGE = 500
+BATCH = 100  # between two of them what is new goes first
+SYNCED_MS = 100.0
+GAP_NS = 48 * 3600 * NS_PER_S  # a reader's clock is believed to have run on for so long
+CRYSTAL_PPM = 100
+ROWS_LOOKED_AT = 500
+
+_body = msgspec.json.Decoder(Body)
+
+
+class Steady:
+    """Whether UTC is good, and has been for long enough."""
+
+    def __init__(self) -> None:
+        self._offset_ns: int | None = None
+        self._since_ns = 0
+
+    def look(self, now: Instant, quality: ClockQuality) -> bool:
+        """Look at both clocks; whether UTC was stepped since the last look."""
+        offset_ns = now.utc_ns - now.mono_ns
+        is_stepped = self._offset_ns is not None and abs(offset_ns - self._offset_ns) > STEP_NS
+        if self._offset_ns is None or is_stepped or not quality.synced:
+            self._since_ns = now.mono_ns
+        if self._offset_ns is None or is_stepped:
+            self._offset_ns = offset_ns
+        return is_stepped
+
+    def is_right(self, now: Instant) -> bool:
+        """Whether it has been good for 30 s."""
+        return now.mono_ns - self._since_ns >= STEADY_NS
+
+
+class Anchor(NamedTuple):
+    """A moment on a reader's own clock and on the monotonic clock of a boot of this host."""
+
+    reader_ns: int
+    mono_ns: int
+    error_us: int
+
+
+def anchors_in(reads: Reads) -> Iterator[tuple[str, Anchor]]:
+    """By reader: the last read whose own dated clock was disciplined against the host's."""
+    if reads.time_from == "disciplined" and reads.reads:
+        reader_ns = reads.reads[-1].reader_ns
+        if reader_ns is not None:
+            yield reads.reader, Anchor(reader_ns, reads.times[-1], reads.error_us)
+
+
+def last_anchors(view: JournalView, boot: str) -> dict[str, Anchor]:
+    """The last ones of an earlier boot, by reader."""
+    found: dict[str, Anchor] = {}
+    for row in view.inputs_of_boot(boot, ROWS_LOOKED_AT):
+        for given in reversed(row.inputs):
+            if isinstance(given, Reads):
+                for reader, anchor in anchors_in(given):
+                    found.setdefault(reader, anchor)
+    return found
+
+
+def linked(then: Anchor, now: Anchor, offset_ns: int, quality: ClockQuality) -> tuple[int, ClockQuality] | None:
+    """UTC minus monotonic of the earlier boot, and how good that is; None where the reader's clock can't tie them."""
+    gap_ns = now.reader_ns - then.reader_ns
+    then_ns = now.mono_ns - gap_ns  # on this boot's clock, which began at 0: the other boot was before
+    if not 0 <= gap_ns <= GAP_NS or then_ns >= 0 or quality.error_ms is None:
+        return None
+    error_ms = quality.error_ms + (then.error_us + now.error_us) / 1000 + gap_ns * CRYSTAL_PPM / 1e6 / MS_NS
+    return then_ns + offset_ns - then.mono_ns, ClockQuality(
+        synced=error_ms < SYNCED_MS, source=quality.source, error_ms=round(error_ms, 3)
+    )
+
+
+class Again(NamedTuple):
+    """An entry to be told again; ``passing``: of a split, else ""."""
+
+    passing: str
+    type: str
+    utc_ns: int
+    mono_ns: int
+    body: Body
+
+
+class _Mark(msgspec.Struct):
+    """What of an entry's body decides whether it has to be told again."""
+
+    boot: str
+    clock: ClockQuality
+    passing: str = ""
+    of: str = ""
+    time_from: str = "host"
+    is_given: bool = False
+
+
+_mark = msgspec.json.Decoder(_Mark)
+
+
+class Retelling:
+    """What of one boot's entries, up to ``through_seq``, is to be told again: read in pages, given out in batches."""
+
+    def __init__(
+        self, path: Path, epoch: str, boot: str, offset_ns: int, quality: ClockQuality, through_seq: int
+    ) -> None:
+        self.boot = boot
+        self.offset_ns = offset_ns
+        self.quality = quality
+        self.from_seq = 0
+        self.through_seq = 0
+        self.moved_ns = 0
+        self.count = 0
+        self._view = JournalView(path)
+        self._epoch = epoch
+        self._end = through_seq
+        self._read_through = 0
+        self._highest: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._seqs: list[tuple[str, int]] | None = None  # passing or "", and where it stands; the first last
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._view.close()
+
+    def read_page(self) -> bool:
+        """Look through one page of entries; False when there are no more."""
+        if self._seqs is not None:
+            return False
+        page = self._view.told(self._epoch, self._read_through, PAGE)
+        for entry in page:
+            if entry.seq > self._end:
+                break
+            mark = _mark.decode(entry.body)
+            key = (entry.type, mark.passing or mark.of)  # a passing and a coverage may have the same number
+            if key[1] and mark.boot == self.boot and not mark.is_given and mark.time_from != "reader":
+                moved_ns = self.offset_ns - (entry.utc_ns - entry.mono_ns)
+                self._highest[key] = (entry.seq, is_touched(mark.clock, moved_ns, self.quality))
+        if page and page[-1].seq < self._end:
+            self._read_through = page[-1].seq
+            return True
+        found = [
+            (name if type_ == "split" else "", seq) for (type_, name), (seq, is_due) in self._highest.items() if is_due
+        ]
+        self._seqs = sorted(found, key=lambda passing_and_seq: -passing_and_seq[1])
+        self._highest.clear()
+        return False
+
+    def batch(self, told_since: set[str]) -> list[Again]:
+        """The next of them, but those told anew meanwhile; none when all have been given out."""
+        batch: list[Again] = []
+        while self._seqs and len(batch) < BATCH:
+            passing, seq = self._seqs.pop()
+            if passing not in told_since:
+                batch.append(self._again(passing, seq))
+        return batch
+
+    def _again(self, passing: str, seq: int) -> Again:
+        [entry] = self._view.told(self._epoch, seq - 1, 1)
+        utc_ns = entry.mono_ns + self.offset_ns
+        moved_ns = utc_ns - entry.utc_ns
+        self.count += 1
+        self.from_seq = min(self.from_seq or seq, seq)
+        self.through_seq = max(self.through_seq, seq)
+        if abs(moved_ns) > abs(self.moved_ns):
+            self.moved_ns = moved_ns
+        body = put_right(_body.decode(entry.body), utc_ns, moved_ns, self.quality)
+        return Again(passing, entry.type, utc_ns, entry.mono_ns, body)
+
+
+def is_touched(told: ClockQuality, moved_ns: int, quality: ClockQuality) -> bool:
+    """Whether an entry told under that clock has to be told again: the clock is better now, or it claimed too much."""
+    is_better = (quality.synced and not told.synced) or (told.error_ms is None and quality.error_ms is not None)
+    return is_better or abs(moved_ns) > max(MS_NS, (told.error_ms or 0.0) * MS_NS)
+
+
+def put_right(body: Body, utc_ns: int, moved_ns: int, quality: ClockQuality) -> Body:
+    """The next revision of an entry: ``utc_ns`` its time, all its other times moved along."""
+    time = rfc3339_from_utc_ns(utc_ns)
+
+    def moved(text: str) -> str:
+        return rfc3339_from_utc_ns(utc_ns_from_rfc3339(text) + moved_ns)
+
+    match body:
+        case Split():
+            return replace(
+                body,
+                time=time,
+                rev=body.rev + 1,
+                revised_for="clock",
+                clock=quality,
+                durable=UNSET,
+                first=moved(body.first),
+                best=moved(body.best),
+                last=moved(body.last),
+            )
+        case Coverage():
+            return replace(
+                body,
+                time=time,
+                rev=body.rev + 1,
+                revised_for="clock",
+                clock=quality,
+                durable=UNSET,
+                since=moved(body.since),
+            )
+        case Gun() | Marker():
+            return replace(body, time=time, rev=body.rev + 1, revised_for="clock", clock=quality, durable=UNSET)
+        case Notice():
+            return body
