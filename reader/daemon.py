@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from reader.box.alive import AliveMark
+from reader.box.commands import AskStatus, Gun, Mark, Ping, input_from, parse
 from reader.box.control import Command, ControlServer
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
@@ -24,7 +25,7 @@ from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.config import Config, load_chips
-from reader.errors import ConfigError, JournalError, TimingMatError, UsageError
+from reader.errors import ConfigError, JournalError, TimingMatError
 from reader.health import part_of_broker, part_of_clock, part_of_journal
 from reader.journal import JournalView
 from reader.lines import settings_from_config
@@ -50,8 +51,11 @@ def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "
     ``config_trouble``: what is wrong with the file that should have been used, for the status.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    daemon = Daemon(config, clock or SystemClock(), config_trouble)
     stopping = threading.Event()
+    if clock is None:
+        clock = watched = SystemClock()
+        threading.Thread(target=watched.watch, args=(stopping, _note_step), name="clock", daemon=True).start()
+    daemon = Daemon(config, clock, config_trouble)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
@@ -62,7 +66,12 @@ def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "
     try:
         daemon.watch(stopping)
     finally:
+        stopping.set()
         daemon.stop()
+
+
+def _note_step() -> None:
+    log.warning("clock: UTC was set; what was told before is told again when it has been good for 30 s")
 
 
 class Daemon:
@@ -250,12 +259,16 @@ class Daemon:
 
     def _answer(self, command: Command) -> dict[str, object]:
         """The reply to a command of this box's own people."""
-        match command["do"]:
-            case "ping":
-                return {"box": self._identity.box, "time": rfc3339_from_utc_ns(self._clock.now().utc_ns)}
-            case "status":
+        now = self._clock.now()
+        match parse(command):
+            case Ping():
+                return {"box": self._identity.box, "time": rfc3339_from_utc_ns(now.utc_ns)}
+            case AskStatus():
                 return {"status": self._look()}
-        raise UsageError(f"do: found {command['do']!r}, expected one of: ping, status")
+            case Mark() | Gun() as given:
+                put = input_from(given, now, is_synced=self._clock.quality().synced)
+                self._recorder.put(put)
+                return {"time": rfc3339_from_utc_ns(put.at.utc_ns)}
 
 
 def _places_in_memory(config: Config) -> list[Path]:

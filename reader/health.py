@@ -6,6 +6,7 @@ from reader.box.status import ReaderFacts
 from reader.clock import Clock
 from reader.line.state import LinkState
 from reader.messages import Antenna, Part
+from reader.model import ClockSource
 from reader.recorder import Report
 from reader.uplink.publisher import UplinkState
 
@@ -45,11 +46,24 @@ def _antennas_of(state: LinkState) -> list[Antenna]:
     return antennas
 
 
+SOURCES: dict[ClockSource, str] = {
+    "ntp": "by the network (NTP)",
+    "gps": "by GPS",
+    "ptp": "by PTP",
+    "rtc": "only set by the box's battery clock",
+    "unset": "not set since the box started",
+    "unknown": "of unknown origin",
+}
+
+
 def part_of_clock(clock: Clock) -> Part:
     """The host's clock."""
-    if clock.quality().synced:
-        return Part("ok", "the kernel says that UTC is synchronised")
-    return Part("warn", "UTC is not synchronised: splits say so; connect the box to a network or set its clock")
+    quality = clock.quality()
+    off = "" if quality.error_ms is None else f", off by {quality.error_ms:.3g} ms at most"
+    if quality.synced:
+        return Part("ok", f"UTC is synchronised {SOURCES[quality.source]}{off}")
+    says = f"UTC is not synchronised ({SOURCES[quality.source]}{off}): splits say so, and are told again when it is"
+    return Part("warn", f"{says}; connect the box to a network, a GPS receiver or set its clock")
 
 
 def part_of_journal(says: list[str], report: Report) -> Part:

@@ -164,7 +164,7 @@ def test_an_example_of_a_message_is_one(topic: str, text: str) -> None:
 
 def test_every_message_that_is_sent_is_shown() -> None:
     shown = {topic.rpartition("/")[2] for topic, _ in MESSAGES}
-    assert shown == {"split", "heard", "coverage", "notice", "status", "link"}
+    assert shown == {"split", "heard", "gun", "marker", "coverage", "notice", "status", "link"}
 
 
 def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto: Mosquitto, tmp_path: Path) -> None:

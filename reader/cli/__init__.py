@@ -14,6 +14,8 @@ from reader.cli import (
     decode,
     demo,
     export,
+    gun,
+    mark,
     probe,
     profile,
     protocols,
@@ -37,6 +39,8 @@ app.command()(run.run)
 app.command()(demo.demo)
 app.command()(simulate.simulate)
 app.command()(status.status)
+app.command()(mark.mark)
+app.command()(gun.gun)
 app.command()(watch.watch)
 app.command()(export.export)
 app.command()(protocols.protocols)

@@ -1,12 +1,38 @@
-"""Words that several commands take: the name of a family, the line of a reader that isn't there."""
+"""What several commands take: the name of a family, the line of a reader that isn't there, where the daemon listens."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from reader.errors import UsageError
+import typer
+
+from reader.box.control import ask
+from reader.config import BoxSettings, find, load
+from reader.errors import ConfigError, TimingMatError, UsageError
 from reader.line.protocols import BY_NAME, Family
 from reader.simulator.line import PseudoTerminal, TcpServer
+
+SocketOption = Annotated[
+    Path | None, typer.Option(help="The control socket, instead of the file's [box] control.", show_default=False)
+]
+
+
+def tell(config: Path | None, socket: Path | None, command: dict[str, object]) -> dict[str, Any]:
+    """The reply of the daemon on this box to a command; TimingMatError, in its words, if it refuses."""
+    reply = ask(socket or _socket_of(config), command)
+    if not reply.get("ok"):
+        raise TimingMatError(f"the daemon says: {reply.get('error')}")
+    return reply
+
+
+def _socket_of(config: Path | None) -> Path:
+    try:
+        return load(find(config)).box.control
+    except ConfigError:
+        if config is not None:
+            raise
+        return BoxSettings().control
 
 
 def family_of(name: str) -> Family:

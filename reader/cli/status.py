@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,29 +10,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reader.box.control import ask
+from reader.cli.naming import SocketOption, tell
 from reader.cli.run import ConfigOption
-from reader.config import BoxSettings, find, load
-from reader.errors import ConfigError, TimingMatError
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
 
 
 def status(
     config: ConfigOption = None,
-    socket: Annotated[
-        Path | None, typer.Option(help="The control socket, instead of the file's [box] control.", show_default=False)
-    ] = None,
+    socket: SocketOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The status message as it is, on one line.")] = False,
 ) -> None:
     """Say how the mat on this box stands; exit code 1 if a part of it has failed.
 
     Example: timing-mat status
     """
-    reply = ask(socket or _socket_of(config), {"do": "status", "by": "status"})
-    if not reply.get("ok"):
-        raise TimingMatError(f"the daemon says: {reply.get('error')}")
-    said = reply["status"]
+    said = tell(config, socket, {"do": "status", "by": "status"})["status"]
     console = Console()
     if as_json:
         print(json.dumps(said))
@@ -41,15 +33,6 @@ def status(
         _show(said, console)
     if any(part["word"] == "fail" for part in said["parts"].values()):
         raise typer.Exit(1)
-
-
-def _socket_of(config: Path | None) -> Path:
-    try:
-        return load(find(config)).box.control
-    except ConfigError:
-        if config is not None:
-            raise
-        return BoxSettings().control
 
 
 def _show(said: dict[str, object], console: Console) -> None:

@@ -1,0 +1,99 @@
+"""What a command asks for: from the object of a line or a message to a value, or a refusal in words. Pure.
+
+Each command is a struct; the keys ``id`` and ``by`` all have. Nothing that could stop timing is a command.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from reader.clock import utc_ns_from_rfc3339
+from reader.errors import UsageError
+from reader.model import NS_PER_S, Fired, Instant, Marked
+
+AHEAD_NS = 60 * NS_PER_S  # what the clock of another may be ahead of ours
+BEHIND_NS = 48 * 3600 * NS_PER_S
+
+Words = Annotated[
+    str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{0,200}\Z", description="a line of text, at most 200 characters")
+]
+Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,63}\Z", description="a line of text, 1 to 63 characters")]
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
+    id: str = ""
+    by: Words = ""
+
+
+class Ping(_Command, frozen=True, tag="ping"):
+    """Is somebody there."""
+
+
+class AskStatus(_Command, frozen=True, tag="status"):
+    """How it stands with the box."""
+
+
+class Mark(_Command, frozen=True, tag="mark"):
+    """A time without a chip: now."""
+
+    text: Words = ""
+
+
+class Gun(_Command, frozen=True, tag="gun"):
+    """A start signal: now, or ``at``, the time that a remote gun brings."""
+
+    name: Name
+    at: str | None = None
+
+
+Commands: TypeAlias = Ping | AskStatus | Mark | Gun
+
+STRUCTS: dict[str, type[Commands]] = {"ping": Ping, "status": AskStatus, "mark": Mark, "gun": Gun}
+
+
+def parse(command: dict[str, Any]) -> Commands:
+    """The value that a command stands for; UsageError naming the key, what was found and what was expected."""
+    struct = STRUCTS.get(command["do"])
+    if struct is None:
+        raise UsageError(f"do: found {command['do']!r}, expected one of: {', '.join(STRUCTS)}")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for key in command:
+        if key != "do" and key not in fields:
+            raise UsageError(f"{key}: not a key of {command['do']}, which has: {', '.join(fields)}")
+    for key, field in fields.items():
+        if key not in command:
+            if field.required:
+                raise UsageError(f"{key}: missing; {command['do']} needs it: {_expected(field.type)}")
+            continue
+        try:
+            msgspec.convert(command[key], field.type)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{key}: found {command[key]!r}, expected {_expected(field.type)}") from error
+    return msgspec.convert(command, struct)
+
+
+def input_from(command: Mark | Gun, now: Instant, *, is_synced: bool) -> Marked | Fired:
+    """What goes into the log; UsageError for a gun's time that can't be, as far as this box's clock can tell."""
+    if isinstance(command, Mark):
+        return Marked(now, command.text, "command")
+    if command.at is None:
+        return Fired(now, command.name, "command")
+    try:
+        utc_ns = utc_ns_from_rfc3339(command.at)
+    except ValueError as error:
+        says = f"at: found {command.at!r}, expected a time with its zone, as in 2026-03-07T13:48:50.5Z"
+        raise UsageError(says) from error
+    if is_synced and not now.utc_ns - BEHIND_NS <= utc_ns <= now.utc_ns + AHEAD_NS:
+        expected = "expected one of the last 48 hours by this box's clock; look at both clocks"
+        raise UsageError(f"at: found {command.at}, {expected}")
+    return Fired(Instant(utc_ns, now.mono_ns - (now.utc_ns - utc_ns)), command.name, "command", is_given=True)
+
+
+def _expected(type_: Any) -> str:
+    for one in getattr(type_, "__metadata__", ()):
+        if isinstance(one, Meta) and one.description:
+            return one.description
+    return "text"
