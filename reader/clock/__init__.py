@@ -69,7 +69,6 @@ class SystemClock:
         self._doubted = ""  # when chrony last measured before the clock was set
         self._ask_now = threading.Event()
         self._watched: ClockQuality | None = None
-        self.since_ns: int | None = None
 
     def now(self) -> Instant:
         """The moment; of three pairs the one read closest together, within a microsecond."""
@@ -94,17 +93,14 @@ class SystemClock:
         return self._watched or self._judge(LastPoll())
 
     def watch(self, stopping: threading.Event, stepped: Callable[[], None]) -> None:
-        """The body of a background thread: keep :meth:`quality` fresh, call ``stepped`` when the clock was set.
-
-        ``since_ns``: since when, on the monotonic clock, it stands as it does. Ends within a second of ``stopping``.
-        """
+        """The body of a background thread: keep :meth:`quality` fresh, call ``stepped`` when the clock was set. Ends within a second."""
         asking = threading.Thread(target=self._ask_in_turns, args=(stopping,), name="chrony", daemon=True)
         asking.start()
         poll, seer = LastPoll(), StepSeer()
         try:
             with self._alarm(stopping) as wait:
                 while not stopping.is_set():
-                    self._keep(self._judge(poll))
+                    self._watched = self._judge(poll)
                     if wait(SAMPLE_S):
                         seer = StepSeer()  # it has nothing to add to this step
                     elif seer.look(self.now()) is None:
@@ -112,7 +108,7 @@ class SystemClock:
                     # What chrony said was of the clock before; the kernel's flags are of the clock as it is.
                     self._doubted = self._tracking.measured if self._tracking else ""
                     poll = LastPoll()
-                    self._keep(self._judge(poll))
+                    self._watched = self._judge(poll)
                     self._ask_now.set()
                     stepped()
         finally:
@@ -137,11 +133,6 @@ class SystemClock:
         if tracking is not None and tracking.measured == self._doubted:
             tracking = None
         return quality_from(kernel, poll.error_ns(), tracking, is_set_by_rtc=self._is_set_by_rtc)
-
-    def _keep(self, quality: ClockQuality) -> None:
-        if self._watched is None or (quality.synced, quality.source) != (self._watched.synced, self._watched.source):
-            self.since_ns = time.monotonic_ns()
-        self._watched = quality
 
     def _ask_in_turns(self, stopping: threading.Event) -> None:
         """Asking takes chrony's answer, or two seconds: it has a thread of its own."""
