@@ -93,7 +93,10 @@ class SystemClock:
         return self._watched or self._judge(LastPoll())
 
     def watch(self, stopping: threading.Event, stepped: Callable[[], None]) -> None:
-        """The body of a background thread: keep :meth:`quality` fresh, call ``stepped`` when the clock was set. Ends within a second."""
+        """The body of a background thread: keep :meth:`quality` fresh, call ``stepped`` when the clock was set.
+
+        Ends within a second of ``stopping``.
+        """
         asking = threading.Thread(target=self._ask_in_turns, args=(stopping,), name="chrony", daemon=True)
         asking.start()
         poll, seer = LastPoll(), StepSeer()
