@@ -22,6 +22,7 @@ from reader.line.port import Port, find_ports
 from reader.line.probe import Probe
 from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
 from reader.line.protocols.settings import Wanted
+from reader.line.stamps import stamps
 from reader.line.state import LinkState
 from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
 
@@ -181,7 +182,7 @@ class Link:
         self._send(port, talk, opening)
         is_idle = True  # the decoder has been told of the silence
         for events, at in heard:
-            self._take(port, talk, events, at)
+            self._take(port, talk, events, at, [])
         proof = (
             Proof(BY_NAME[self._family], now.mono_ns, is_silent=not opening) if has_to_show and self._family else None
         )
@@ -194,15 +195,17 @@ class Link:
             if chunk is not None:
                 is_idle = False
                 self._bytes += len(chunk.data)
-                last = now = chunk.at
-                events = decoder.feed(chunk.data)
-                self._take(port, talk, events, now)
+                now, before_ns = chunk.at, last.mono_ns
+                last, events = now, decoder.feed(chunk.data)
+                baud = self._baud if port.is_uart else None
+                came = stamps(events, decoder.pending, now.mono_ns, before_ns, baud) if baud else []
+                self._take(port, talk, events, now, came)
             else:
                 now, events = self._clock.now(), []
                 if not is_idle and now.mono_ns - last.mono_ns >= SILENT_S * NS_PER_S:
                     is_idle = True
                     events = decoder.idle()
-                    self._take(port, talk, events, last)  # what is let out now came then
+                    self._take(port, talk, events, last, [])  # what is let out now came then
             self._send(port, talk, talk.tick(now.mono_ns))
             if proof is not None:
                 if proof.take(events):
@@ -221,8 +224,8 @@ class Link:
         self._send(port, talk, talk.closing())
         port.flush()
 
-    def _take(self, port: Port, talk: Conversation, events: list[Event], at: Instant) -> None:
-        """Hand on the chip reads of one chunk, count the rest, and answer."""
+    def _take(self, port: Port, talk: Conversation, events: list[Event], at: Instant, came: list[int]) -> None:
+        """Hand on the chip reads of one chunk, count the rest, answer. ``came``: when each read did, if not then."""
         if not events:
             return
         reads = [event for event in events if type(event) is ChipRead]
@@ -236,7 +239,7 @@ class Link:
         if talk.standing is not self._standing:
             self._stand(talk.standing, at)  # before the reads: a reader that reports one hears
         if reads:
-            self._hand_on(Reads(self.settings.name, at, self._zone_offset_ns(reads[0]), reads))
+            self._hand_on(Reads(self.settings.name, at, self._zone_offset_ns(reads[0]), reads, came))
 
     def _zone_offset_ns(self, read: ChipRead) -> int:
         if read.reader_ns is None or self.settings.zone == "UTC":

@@ -8,6 +8,7 @@ On Linux a port with a descriptor is read from it directly.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -23,22 +24,28 @@ from reader.model import Chunk
 READ_BYTES = 4096  # what the kernel keeps of a line; a larger buffer costs more than it brings
 # In this order: names that survive a replug first.
 CANDIDATES = ("/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*")
+SYSFS = Path("/sys/class/tty")
 PTY_MAJORS = range(136, 144)  # Documentation/admin-guide/devices.txt: UNIX98 pseudo-terminal slaves
 
 
 class Port:
-    """An open line. ``is_paced``: the other end waits while we don't read (a pseudo-terminal, a socket)."""
+    """An open line. ``is_paced``: the other end waits while we don't read (a pseudo-terminal, a socket).
+
+    ``is_uart``: its bytes come at the speed of the line; a pseudo-terminal, a socket or a USB modem hands over
+    kilobytes that came at once.
+    """
 
     def __init__(self, name: str, baud: int, clock: Clock) -> None:
         """Open it; PortMissing or PortRefused in words."""
         self.name = name
         self.is_paced = "://" in name or _is_pty(name)
+        self.is_uart = not self.is_paced and not Path(name).resolve().name.startswith("ttyACM")
         self._clock = clock
         self._serial = _open(name, baud)
         has_descriptor = "://" not in name or name.startswith("socket://")
         self._fd: int | None = self._serial.fileno() if has_descriptor else None
         if not self.is_paced:
-            _ask_for_low_latency(self._serial)
+            _ask_for_low_latency(self._serial, name)
 
     def read(self, wait_s: float) -> Chunk | None:
         """What has arrived, waiting for it at most so long; None when nothing has. PortGone."""
@@ -137,9 +144,17 @@ def _is_pty(name: str) -> bool:
         return False
 
 
-def _ask_for_low_latency(port: serial.SerialBase) -> None:
+def _ask_for_low_latency(port: serial.SerialBase, name: str) -> None:
     """FTDI adapters hand over every 16 ms unless asked; the setting is lost on every replug."""
-    try:
+    # Anyone may ask by the port; the file is root's. Neither is there for other kinds of adapters.
+    with contextlib.suppress(AttributeError, ValueError, OSError):
         port.set_low_latency_mode(True)
-    except (AttributeError, ValueError, OSError):
-        return  # not that kind of adapter
+    set_latency_timer(name)
+
+
+def set_latency_timer(name: str, sysfs: Path = SYSFS) -> None:
+    """Set an FTDI adapter's timer to 1 ms, if it has one and we may."""
+    timer = sysfs / Path(name).resolve().name / "device" / "latency_timer"
+    with contextlib.suppress(OSError):
+        if timer.is_file():
+            timer.write_text("1")
