@@ -37,6 +37,7 @@ LAW = {
     "gate": WORDS,
     "lines": f"{WORDS} gate",
     "telling": WORDS,
+    "regate": f"{WORDS} gate lines",
     "journal": WORDS,
     "retelling": f"{WORDS} journal",
     "righting": f"{WORDS} gate lines telling journal retelling",

@@ -19,6 +19,7 @@ from reader.cli import (
     probe,
     profile,
     protocols,
+    regate,
     replay,
     run,
     simulate,
@@ -43,6 +44,7 @@ app.command()(mark.mark)
 app.command()(gun.gun)
 app.command()(watch.watch)
 app.command()(export.export)
+app.command()(regate.regate)
 app.command()(protocols.protocols)
 app.command()(probe.probe)
 app.add_typer(profile.app, name="profile")

@@ -1,0 +1,140 @@
+"""`timing-mat regate`: reads through the gate again, as the command is typed."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from reader.lines import LinesSettings
+from tests.daemon import COMMAND
+from tests.fakes.clock import UTC_NS, FakeClock
+from tests.run import RULES, Run, told
+
+MS = 1_000_000
+
+
+def regate(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, "regate", *map(str, arguments)], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def splits_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def race(run: Run, rng: random.Random, crossings: int) -> None:
+    """Chips that cross, come back, stay, and are heard late."""
+    for _ in range(crossings):
+        chip = f"{rng.randrange(40):04X}"
+        for _ in range(rng.randint(1, 6)):
+            run.hear((chip, rng.randint(-70, -45)), ago_s=rng.choice((0, 0, 0, 1.5)))
+            run.wait(rng.choice((0.05, 0.3, 1.0, 4.0)))
+        run.wait(rng.choice((0.1, 5, 30)))
+
+
+@pytest.mark.parametrize("pick", ["best", "first", "last"])
+def test_by_the_runs_own_rules_it_gives_what_was_told(pick: str, tmp_path: Path) -> None:
+    """Through a restart, and through a clock put right."""
+    settings = LinesSettings({"north": "main"}, {"main": replace(RULES, pick=pick)})
+    rng, clock = random.Random(4), FakeClock(synced=False)
+    run = Run(tmp_path / "j.db", clock, settings)
+    run.begin_hearing()
+    race(run, rng, 60)
+    path = run.die()
+    clock.go(3)
+    run = Run(path, clock, settings)
+    run.begin_hearing()
+    clock.step(3600)
+    clock.synced = True
+    race(run, rng, 60)
+    for _ in range(20):
+        run.take()
+    run.hear(("FFFF", -50))  # not told yet: its passing is open
+    run.end()
+    highest = told(path).last_revisions()
+    assert len(highest) > 60
+    assert {split.revised_for for split in told(path).splits} >= {"clock"}
+    found = splits_of(regate(path))
+    assert {split["passing"] for split in found} == set(highest)
+    for split in found:
+        was = highest[split["passing"]]
+        for name in ("rev", "time", "first", "best", "last", "reads", "nth", "chip", "lingering", "left", "loiter"):
+            assert split[name] == getattr(was, name), (split["passing"], name)
+        assert split["clock"]["synced"] == was.clock.synced
+        assert split["epoch"] == split["passing"].rpartition("-")[0]
+
+
+def test_by_another_rule_it_gives_other_splits_under_names_of_their_own(tmp_path: Path) -> None:
+    run = Run(tmp_path / "j.db", FakeClock())
+    run.begin_hearing()
+    for _ in range(3):
+        run.hear(("A1", -60))
+        run.wait(10)
+    run.end()
+    [own] = splits_of(regate(tmp_path / "j.db"))
+    assert own["lingering"]
+    others = splits_of(regate(tmp_path / "j.db", "--dead-time-s", "5", "--pick", "first"))
+    assert [(split["passing"], split["nth"], split["pick"]) for split in others] == [
+        ("regate-1", 1, "first"),
+        ("regate-2", 2, "first"),
+        ("regate-3", 3, "first"),
+    ]
+
+
+def line(chip: str, t_ms: int, rssi_dbm: int | None = -60, **more: int) -> str:
+    return json.dumps({"chip": chip, "utc_ns": UTC_NS + t_ms * MS, "antenna": 1, "rssi_dbm": rssi_dbm, **more}) + "\n"
+
+
+def test_lines_of_json_are_gated_too() -> None:
+    text = line("a1", 0, -60) + line("A1", 100, -50) + line("A1", 300, -50) + line("B2", 300) + line("A1", 30_000)
+    found = splits_of(regate("-", text=text))
+    assert [(split["chip"], split["reads"], split["nth"]) for split in found] == [
+        ("A1", 3, 1),
+        ("B2", 1, 1),
+        ("A1", 1, 2),
+    ]
+    # Two of weight 1 at 100 and 300 ms, one of a tenth at 0: 400 / 2.1.
+    assert found[0]["best"] == "2023-11-14T22:13:20.190476Z"
+    assert found[0]["first"] == "2023-11-14T22:13:20.000000Z"
+
+
+def test_a_read_that_arrived_late_keeps_its_time() -> None:
+    text = line("A1", 5_000) + line("B2", 4_000, at_ns=UTC_NS + 9_000 * MS) + line("B2", 4_200)
+    found = splits_of(regate("-", "--pick", "first", text=text))
+    assert [(split["chip"], split["time"][17:]) for split in found] == [("A1", "25.000000Z"), ("B2", "24.000000Z")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("{}", "line 2: Object missing required field `chip`"),
+        ("no", "line 2: "),
+        ('{"chip": "XY", "utc_ns": 1}', "line 2: Expected `str` matching regex"),
+        ('{"chip": "A1", "utc_ns": 5, "at_ns": 4}', "line 2: found at_ns 4"),
+    ],
+)
+def test_a_wrong_line_is_named_and_nothing_is_written(wrong: str, says: str, tmp_path: Path) -> None:
+    done = regate("-", "--out", tmp_path / "out", text=line("A1", 0) + wrong + "\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_one_chip_and_into_a_file(tmp_path: Path) -> None:
+    done = regate("-", "--chip", "b2", "--out", tmp_path / "out", text=line("A1", 0) + line("B2", 10))
+    assert done.stdout == f"1 splits written to {tmp_path / 'out'}\n"
+    assert json.loads((tmp_path / "out").read_text())["chip"] == "B2"
+
+
+def test_what_is_neither_is_refused(tmp_path: Path) -> None:
+    assert regate(tmp_path / "nothing.db").returncode == 1
+    assert regate("-", "--dead-time-s", "0").returncode == 2
