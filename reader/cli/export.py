@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -29,9 +30,10 @@ Row = dict[str, object]
 
 SPLIT_COLUMNS = (
     "event point mat epoch seq passing rev revised_for chip bib time first best last pick nth reads rssi_dbm line"
-    " reader antenna time_from lingering left loiter after_restart mode role box"
+    " reader antenna time_from time_error_ms clock_synced clock_source clock_error_ms lingering left loiter"
+    " after_restart mode role box"
 ).split()
-READ_COLUMNS = "utc mono_ns reader chip antenna rssi_dbm reader_time reader_ms".split()
+READ_COLUMNS = "utc mono_ns reader chip antenna rssi_dbm reader_time reader_ms time_from error_us".split()
 
 
 class What(StrEnum):
@@ -96,7 +98,13 @@ def _writer(file: TextIO, form: Format, columns: list[str]) -> Callable[[Row], o
         return lambda row: file.write(json.dumps(row) + "\n")
     writer = csv.DictWriter(file, columns, extrasaction="ignore")
     writer.writeheader()
-    return writer.writerow
+
+    def write(row: Row) -> object:
+        if isinstance(clock := row.get("clock"), dict):
+            row = row | {f"clock_{name}": value for name, value in clock.items()}
+        return writer.writerow(row)
+
+    return write
 
 
 def _rows(what: What, view: JournalView) -> tuple[Iterator[tuple[Row | None, int]], int]:
@@ -136,16 +144,18 @@ def _reads(view: JournalView) -> Iterator[tuple[Row | None, int]]:
         for given in kept.inputs:
             if not isinstance(given, Reads):
                 continue
-            for read in given.reads:
+            for read, mono_ns in zip(given.reads, given.times or repeat(given.at.mono_ns), strict=False):
                 row: Row = {
-                    "utc": rfc3339_from_utc_ns(given.at.utc_ns),
-                    "mono_ns": given.at.mono_ns,
+                    "utc": rfc3339_from_utc_ns(given.at.utc_ns - given.at.mono_ns + mono_ns),
+                    "mono_ns": mono_ns,
                     "reader": given.reader,
                     "chip": read.chip,
                     "antenna": read.antenna,
                     "rssi_dbm": read.rssi_dbm,
                     "reader_time": None if read.reader_ns is None else rfc3339_from_utc_ns(read.reader_ns),
                     "reader_ms": read.reader_ms,
+                    "time_from": given.time_from,
+                    "error_us": given.error_us,
                 }
                 yield row, done
         yield None, done
