@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import tty
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,13 +27,14 @@ COMMAND = str(Path(sys.executable).with_name("timing-mat"))
 class Daemon:
     """`timing-mat run` on a configuration made of ``text``; ``folder`` holds its journal, socket and output."""
 
-    def __init__(self, folder: Path, text: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, text: str, *arguments: str, program: Sequence[str] = (COMMAND, "run")) -> None:
         self.folder = folder
         self.config = folder / "mat.toml"
         self.journal = folder / "journal.db"
         self.control = folder / "control.sock"
         self.output = folder / "output.txt"
         self._arguments = arguments
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         if text:
             text += f'\n[journal]\npath = "{self.journal}"\n[box]\ncontrol = "{self.control}"\n'
@@ -57,7 +59,7 @@ class Daemon:
         """Begin, and wait until it answers on its socket."""
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [COMMAND, "run", "--config", str(self.config), *self._arguments],
+                [*self._program, "--config", str(self.config), *self._arguments],
                 stdout=output,
                 stderr=output,
                 env=os.environ | {"STATE_DIRECTORY": str(self.folder / "state")},
