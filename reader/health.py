@@ -59,7 +59,7 @@ SOURCES: dict[ClockSource, str] = {
 def part_of_clock(clock: Clock) -> Part:
     """The host's clock."""
     quality = clock.quality()
-    off = "" if quality.error_ms is None else f", off by {quality.error_ms:.3g} ms at most"
+    off = "" if quality.error_ms is None else f", off by about {quality.error_ms:.3g} ms"
     if quality.synced:
         return Part("ok", f"UTC is synchronised {SOURCES[quality.source]}{off}")
     says = f"UTC is not synchronised ({SOURCES[quality.source]}{off}): splits say so, and are told again when it is"

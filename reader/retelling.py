@@ -25,7 +25,7 @@ from reader.model import NS_PER_S, ClockQuality, Instant, Reads
 
 STEADY_NS = 30 * NS_PER_S
 MS_NS = 1_000_000
-STEP_NS = MS_NS  # the two clocks are read within microseconds of each other; busy machines take longer
+STEP_NS = MS_NS
 PAGE = 500
 BATCH = 100  # between two of them what is new goes first
 SYNCED_MS = 100.0
@@ -37,24 +37,38 @@ _body = msgspec.json.Decoder(Body)
 
 
 class Steady:
-    """Whether UTC is good, and has been for long enough."""
+    """Whether UTC is good, and has been for long enough.
+
+    A thread held up between reading the two clocks gives a moment at which they don't belong together: a step is what
+    two moments in a row agree on.
+    """
 
     def __init__(self) -> None:
         self._offset_ns: int | None = None
+        self._last_ns = 0
         self._since_ns = 0
+        self._moved_ns = 0  # since when it may have been stepped
 
     def look(self, now: Instant, quality: ClockQuality) -> bool:
         """Look at both clocks; whether UTC was stepped since the last look."""
-        offset_ns = now.utc_ns - now.mono_ns
-        is_stepped = self._offset_ns is not None and abs(offset_ns - self._offset_ns) > STEP_NS
-        if self._offset_ns is None or is_stepped or not quality.synced:
+        offset_ns, last_ns = now.utc_ns - now.mono_ns, self._last_ns
+        self._last_ns = offset_ns
+        if self._offset_ns is None or not quality.synced:
             self._since_ns = now.mono_ns
-        if self._offset_ns is None or is_stepped:
+        if self._offset_ns is None:
             self._offset_ns = offset_ns
-        return is_stepped
+        if abs(offset_ns - self._offset_ns) <= STEP_NS:
+            return False
+        if abs(offset_ns - last_ns) > STEP_NS:
+            self._moved_ns = now.mono_ns
+            return False
+        self._offset_ns, self._since_ns = offset_ns, max(self._since_ns, self._moved_ns)
+        return True
 
     def is_right(self, now: Instant) -> bool:
-        """Whether it has been good for 30 s."""
+        """Whether it has been good for 30 s, and this moment is one of them."""
+        if self._offset_ns is None or abs(now.utc_ns - now.mono_ns - self._offset_ns) > STEP_NS:
+            return False
         return now.mono_ns - self._since_ns >= STEADY_NS
 
 

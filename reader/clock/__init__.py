@@ -133,7 +133,8 @@ class SystemClock:
         if kernel is not None:
             poll.note(kernel)
         tracking = self._tracking
-        if tracking is not None and tracking.measured == self._doubted:
+        is_lost = kernel is None or not kernel.is_synced  # whoever sets the clock makes it so, chrony for a moment only
+        if tracking is not None and tracking.measured == self._doubted and is_lost:
             tracking = None
         return quality_from(kernel, poll.error_ns(), tracking, is_set_by_rtc=self._is_set_by_rtc)
 

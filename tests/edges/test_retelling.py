@@ -9,6 +9,7 @@ import pytest
 from reader.clock import utc_ns_from_rfc3339
 from reader.messages import Split
 from reader.model import NS_PER_S, ChipRead, Fired, Marked, Reads
+from reader.retelling import Steady
 from tests.fakes.clock import FakeClock
 from tests.run import Run, booted, told
 
@@ -202,3 +203,22 @@ def test_a_reader_that_ran_through_links_an_earlier_boot_and_nothing_else_does(
     else:
         assert utc_ns_from_rfc3339(by_chip["A1"].time) == 1_000 * NS_PER_S
         assert not by_chip["A1"].clock.synced
+
+
+def test_one_moment_at_which_the_clocks_were_read_apart_is_no_step() -> None:
+    clock, steady = FakeClock(), Steady()
+    assert not steady.look(clock.now(), clock.quality())
+    clock.go(40)
+    assert steady.is_right(clock.now())
+    clock.step(0.2)
+    assert not steady.is_right(clock.now())
+    assert not steady.look(clock.now(), clock.quality())
+    clock.step(-0.2)
+    assert not steady.look(clock.now(), clock.quality())
+    assert steady.is_right(clock.now())
+    clock.step(0.2)
+    assert [steady.look(clock.now(), clock.quality()) for _ in range(3)] == [False, True, False]
+    clock.go(29)
+    assert not steady.is_right(clock.now())
+    clock.go(1)
+    assert steady.is_right(clock.now())
