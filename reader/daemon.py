@@ -21,6 +21,7 @@ from reader.box.commands import AskStatus, Gun, Mark, Ping, input_from, parse
 from reader.box.control import Command, ControlServer
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
+from reader.box.panel import Inputs
 from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
@@ -104,6 +105,7 @@ class Daemon:
         self._links = Links(config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM)
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
+        self._inputs = Inputs(config.panel, clock, recorder.put)
         self._control = ControlServer(config.box.control, self._answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
@@ -114,6 +116,7 @@ class Daemon:
         """Start the threads: recording first, telling last."""
         self._recording.start()
         self._links.start()
+        self._inputs.start()
         self._uplink.start()
         try:
             self._config.box.control.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,7 @@ class Daemon:
         if not self._control_trouble:
             self._control.stop()
         self._links.stop()
+        self._inputs.stop()
         self._recorder.stop()
         self._recording.join(DISK_MAY_TAKE_NS / NS_PER_S)
         self._uplink.stop()
@@ -251,8 +255,8 @@ class Daemon:
     def _look_at_daemon(self) -> Part:
         if self._is_stuck():
             return Part("fail", "a part of the daemon makes no progress; it will be started anew")
-        if self._control_trouble:
-            return Part("warn", self._control_trouble)
+        if trouble := self._control_trouble or self._inputs.trouble:
+            return Part("warn", trouble)
         return Part("ok", "all parts make progress")
 
     # ---- the control socket ----------------------------------------------------------------------------
