@@ -7,7 +7,8 @@ each other.
 
 The gate is a function of what it was given, in order: every deadline is met at its own moment, before
 whatever is heard later, however seldom :meth:`Gate.advance` is called. So its state after a crash is had by
-giving it the same again.
+giving it the same again. A passing is let go of some time after it was closed, and that is such a deadline too;
+of what a reader's memory brings later still, ``past.py`` knows whether it was told.
 
 All times are integers of nanoseconds of *gate time*: the host's monotonic clock, or with
 ``time_from = "reader"`` the reader's own UTC. "Now" is then the newest reader time heard on this line, run
@@ -21,20 +22,20 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
-from collections import deque
 from collections.abc import Callable
 from itertools import repeat
 
 from reader.model import NS_PER_S, Reads
 from reader.moment import NO_ANTENNA, Ear, Moment, best_of, prune
 from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, TimeFrom, Told
+from reader.past import FAR_NS, Past
 
 MS_NS = 1_000_000
 STRONGER_DB = 6
 SPELL_COUNTS_NS = 60 * NS_PER_S  # what one deaf spell can take off an absence, at most
 LOITER_WITHIN_NS = 300 * NS_PER_S
 LOITER_PASSINGS = 4
-# Late reads find the passings of this long ago; of a field that is faster, the last REMEMBERED ones.
+# Late reads find the passings closed this long ago, to tell them again; of a field that is faster, the last REMEMBERED.
 REMEMBER_NS = 300 * NS_PER_S
 REMEMBER_AT_LEAST_NS = 20 * NS_PER_S
 REMEMBERED = 4096
@@ -52,8 +53,10 @@ class Gate:
         self.rules = rules
         self._new_id = new_id
         self._chips: dict[str, list[Passing]] = {}
+        self._newest_of: dict[str, Passing] = {}
         self._open: dict[int, Passing] = {}
-        self._closed: deque[tuple[int, Passing]] = deque()
+        self._closed: dict[int, Passing] = {}  # the first closed first
+        self._past = Past()
         self._nth: dict[str, int] = {}
         self._spells: list[tuple[int, int | None]] = []
         self._seen: dict[str, Seen] = {}
@@ -75,13 +78,13 @@ class Gate:
         dead_time_ns = self.rules.dead_time_ns
         offset_ns = 0 if from_reader else given.at.utc_ns - given.at.mono_ns
         reader, zone_offset_ns = given.reader, given.zone_offset_ns
-        chips, due = self._chips, self._due
+        newest_of, due, past = self._newest_of, self._due, self._past
         now = self._now(host_ns)
         if due and now >= due[0][0]:
             self._meet_deadlines(now)  # before a reader's time that is late puts "now" back
         times = given.times or repeat(given.at.mono_ns)
         by_host, error_us = given.time_from == "host", given.error_us
-        seen = self._seen_of(reader, now)
+        seen = self._seen_of(reader, host_ns)
         antenna: int | None = None
         ear = (reader, NO_ANTENNA)
         for read, t in zip(given.reads, times, strict=False):
@@ -92,23 +95,26 @@ class Gate:
                     t = reader_ns - zone_offset_ns
                     if self._newest is None or t > self._newest:
                         self._newest, self._newest_host = t, host_ns
+                        if now - t >= dead_time_ns:
+                            self._put_back(t)
                     now = self._newest + host_ns - self._newest_host
             if due and now >= due[0][0]:
                 self._meet_deadlines(now)
             chip = read.chip
-            if reader_ns is not None and seen.has(chip, reader_ns, now):
+            if reader_ns is not None and seen.has(chip, reader_ns, host_ns):
                 self.counts["repeats"] += 1
                 continue
             if read.antenna != antenna:
                 antenna = read.antenna
                 ear = (reader, antenna or NO_ANTENNA)
 
-            passings = chips.get(chip)
-            passing = None
-            if passings is not None:
-                passing = passings[-1]
-                if not passing.first <= t < passing.last + dead_time_ns:
-                    passing = self._nearest(passings, t)
+            passing = newest_of.get(chip)
+            if passing is None or not passing.first <= t < passing.last + dead_time_ns:
+                passing = self._nearest(chip, t)
+                if passing is None and past.gap_ns(chip, t) < dead_time_ns:
+                    past.stretch(chip, t)  # told long ago
+                    self.counts["repeats"] += 1
+                    continue
             if passing is None:
                 passing = self._open_passing(chip, t, now, ear, offset_ns, host_ns)
             passing.reads += 1
@@ -124,13 +130,12 @@ class Gate:
             elif t < was_first:
                 passing.first = t
                 if now < passing.linger_at:
-                    passing.linger_at = t + self.rules.linger_ns
+                    passing.linger_at = max(t + self.rules.linger_ns, passing.last_kept)
                     self._queue(passing)
             rssi_dbm = read.rssi_dbm
             if rssi_dbm is not None and (passing.strongest_dbm is None or rssi_dbm > passing.strongest_dbm):
                 passing.strongest_dbm = rssi_dbm
-                if t <= passing.linger_at:
-                    passing.stronger_now = now
+                passing.stronger_now = passing.heard_now
             if t <= passing.linger_at:
                 if t > passing.last_kept:
                     passing.last_kept = t
@@ -152,9 +157,7 @@ class Gate:
         """Meet every deadline up to now, a time of the host's monotonic clock; whether there was one."""
         if self._has_no_now():
             return False
-        now = self._now(host_ns)
-        self._forget(now)
-        return self._meet_deadlines(now)
+        return self._meet_deadlines(self._now(host_ns))
 
     def cease(self, host_ns: int) -> None:
         """No reader of this line can hear from now on."""
@@ -169,7 +172,8 @@ class Gate:
         """A reader of this line hears again."""
         if self._spells and self._spells[-1][1] is None:
             self.advance(host_ns)
-            self._spells[-1] = (self._spells[-1][0], self._now(host_ns))
+            begin = self._spells[-1][0]
+            self._spells[-1] = (begin, max(begin, self._now(host_ns)))  # "now" may have been put back meanwhile
             for passing in self._open.values():
                 self._queue(passing, force=True)  # a spell cut short brings the absence nearer
 
@@ -210,7 +214,7 @@ class Gate:
     def state(self) -> GateState:
         """A snapshot; what :meth:`take` has not yet given out is not in it."""
         return GateState(
-            passings=list(self._by_order.values()),
+            passings=[*self._closed.values(), *self._open.values()],
             nth=self._nth,
             spells=self._spells,
             seen=self._seen,
@@ -219,6 +223,7 @@ class Gate:
             order=self._order,
             doubtful=self._doubtful,
             counts=self.counts,
+            past=self._past.rows(self._nth),
         )
 
     def restore(self, state: GateState) -> None:
@@ -227,30 +232,31 @@ class Gate:
         self._seen = state.seen
         self._newest, self._newest_host, self._order = state.newest, state.newest_host, state.order
         self._doubtful, self.counts = state.doubtful, state.counts
-        for passing in sorted(state.passings, key=lambda p: p.heard_now):
+        self._past = Past(state.nth, state.past)
+        for passing in state.passings:
             insort(self._chips.setdefault(passing.chip, []), passing, key=_first_of)
             self._by_order[passing.order] = passing
-            if passing.left:
-                self._closed.append((passing.heard_now, passing))
-            else:
-                self._open[passing.order] = passing
+            (self._closed if passing.left else self._open)[passing.order] = passing
             self._queue(passing, force=True)
+        for chip in self._chips:
+            self._note_newest(chip)
 
     def shift(self, by_ns: int) -> None:
         """Move all host times, when another boot's monotonic clock has been tied to this one's by UTC."""
         self._newest_host += by_ns
         self._doubtful = {chip: until + by_ns for chip, until in self._doubtful.items()}
+        for seen in self._seen.values():
+            seen.shift(by_ns)
         if self.rules.time_from == "reader":
             return
         self._spells = [(begin + by_ns, None if end is None else end + by_ns) for begin, end in self._spells]
-        for seen in self._seen.values():
-            seen.shift(by_ns)
+        self._past.shift(by_ns)
         self._due.clear()
         for passing in self._by_order.values():
             passing.offset_ns -= by_ns
-            for name in ("mono_ns", "first", "last", "last_kept", "linger_at", "heard_now", "stronger_now"):
+            for name in ("mono_ns", "first", "last", "last_kept", "linger_at", "came_now", "heard_now", "stronger_now"):
                 setattr(passing, name, getattr(passing, name) + by_ns)
-            for name in ("told_ns", "told_now", "owed_ns", "owed_now"):
+            for name in ("told_ns", "told_now", "owed_ns", "owed_now", "left_now"):
                 setattr(passing, name, getattr(passing, name) + by_ns)
             passing.kept = [(t_ns + by_ns, ear, rssi_dbm) for t_ns, ear, rssi_dbm in passing.kept]
             self._queue(passing, force=True)
@@ -258,9 +264,13 @@ class Gate:
     def finish(self) -> set[str]:
         """Tell what is owed of every passing and forget them all; the chips whose passings were still open.
 
-        For when what comes next can't be tied to what was: another boot without a good clock, another race.
+        For when what comes next can't be tied to what was: another boot without a good clock, another race. The
+        readers' own times can: then what was closed goes to the long memory. Of what was open none knows the end.
         """
         still_open = {passing.chip for passing in self._open.values()}
+        for passing in self._closed.values():
+            self._past.keep(passing.chip, passing.first, passing.last)
+        self._closed.clear()
         for passing in sorted(self._by_order.values(), key=lambda p: p.order):
             if passing.rev == 0:
                 self._tell(passing, passing.heard_now, None)
@@ -269,12 +279,15 @@ class Gate:
             elif passing.owed:
                 self._tell(passing, passing.heard_now, passing.owed)
         self._chips.clear()
+        self._newest_of.clear()
         self._by_order.clear()
         self._open.clear()
         self._closed.clear()
         self._due.clear()
         self._spells.clear()
         self._seen.clear()
+        if self.rules.time_from == "host":
+            self._past = Past()
         self._newest = None
         return still_open
 
@@ -284,13 +297,21 @@ class Gate:
 
     # ---- one read --------------------------------------------------------------------------------------
 
-    def _seen_of(self, reader: str, now: int) -> Seen:
+    def _seen_of(self, reader: str, host_ns: int) -> Seen:
         """What this reader has reported with its own times."""
         seen = self._seen.get(reader)
         if seen is None:
-            seen = self._seen[reader] = Seen(now)
-        seen.age(now)
+            seen = self._seen[reader] = Seen(host_ns)
+        seen.age(host_ns)
         return seen
+
+    def _put_back(self, now: int) -> None:
+        """The newest reader time is one of long ago, out of a log: nothing waits longer for that."""
+        for passing in self._by_order.values():
+            if passing.heard_now > now:
+                for name in ("came_now", "heard_now", "stronger_now", "owed_now"):
+                    setattr(passing, name, min(getattr(passing, name), now))
+                self._queue(passing)
 
     def _open_passing(self, chip: str, t: int, now: int, ear: Ear, offset_ns: int, host_ns: int) -> Passing:
         nth = self._nth[chip] = self._nth.get(chip, 0) + 1
@@ -313,10 +334,12 @@ class Gate:
             last=t,
             last_kept=t,
             linger_at=t + self.rules.linger_ns,
+            came_now=now,
             heard_now=now,
             stronger_now=now,
         )
         insort(passings, passing, key=_first_of)
+        self._note_newest(chip)
         self._open[self._order] = self._by_order[self._order] = passing
         return passing
 
@@ -355,40 +378,59 @@ class Gate:
             passing.owed, passing.owed_ns, passing.owed_now = owed, time_ns, now
             self._queue(passing)
 
-    def _nearest(self, passings: list[Passing], t: int) -> Passing | None:
-        """The passing nearest in time of those that the chip has not been absent from for the dead time."""
-        found, found_gap = None, 0
-        for passing in passings:
+    def _nearest(self, chip: str, t: int) -> Passing | None:
+        """The passing nearest in time of those that the chip has not been absent from for the dead time.
+
+        None where one is nearer that was let go of; with that, deaf spells are let go of too.
+        """
+        found, found_gap = None, FAR_NS
+        for passing in self._chips.get(chip, ()):
             begin, end = (passing.last, t) if t > passing.last else (t, passing.first)
             gap = max(0, end - begin)
-            if gap - self._deaf_between(begin, end) < self.rules.dead_time_ns and (found is None or gap < found_gap):
+            if gap < found_gap and gap - self._deaf_between(begin, end) < self.rules.dead_time_ns:
                 found, found_gap = passing, gap
-        return found
+        return found if found is None or found_gap <= self._past.gap_ns(chip, t) else None
+
+    def _note_newest(self, chip: str) -> None:
+        """The newest passing of a chip takes most reads unsearched; not if one that was let go of came after it."""
+        passings = self._chips.get(chip)
+        if passings and passings[-1].first > self._past.newest(chip):
+            self._newest_of[chip] = passings[-1]
+        else:
+            self._newest_of.pop(chip, None)
 
     # ---- deadlines -------------------------------------------------------------------------------------
 
-    def _due_of(self, passing: Passing) -> int | None:
-        """When something is next to be done about a passing, in gate time; None when nothing is."""
-        due = None if passing.left else self._absent_at(passing.last)
+    def _due_of(self, passing: Passing) -> int:
+        """When something is next to be done about a passing, in gate time."""
+        rules = self.rules
+        # One that was first heard of when it should have been told or closed, as out of a reader's memory, has its
+        # time to settle all the same.
+        is_late = passing.came_now >= passing.linger_at - max(0, rules.linger_ns - rules.dead_time_ns)
+        if passing.left:
+            due = max(passing.left_now, passing.heard_now) + REMEMBER_NS
+        else:
+            due = self._absent_at(passing.last)
+            if is_late:
+                due = max(due, passing.heard_now + rules.quiet_ns)
         if passing.rev == 0:
-            by_signal = self.rules.pick == "best" and passing.strongest_dbm is not None
-            settles = (passing.stronger_now if by_signal else passing.heard_now) + self.rules.quiet_ns
-            settles = min(settles, passing.linger_at)
-            due = settles if due is None or settles < due else due
+            by_signal = rules.pick == "best" and passing.strongest_dbm is not None
+            settles = (passing.stronger_now if by_signal else passing.heard_now) + rules.quiet_ns
+            freezes = passing.came_now + rules.linger_ns if is_late else passing.linger_at
+            due = min(due, settles, freezes)
         if passing.owed:
-            holds = passing.owed_now + self.rules.quiet_ns
-            due = holds if due is None or holds < due else due
+            due = min(due, passing.owed_now + rules.quiet_ns)
         return due
 
     def _queue(self, passing: Passing, *, force: bool = False) -> None:
         """Put a passing down for its deadline, unless it is down for an earlier one: that looks again."""
         due = self._due_of(passing)
-        if due is not None and (force or passing.queued < 0 or due < passing.queued):
+        if force or passing.queued < 0 or due < passing.queued:
             passing.queued = due
             heapq.heappush(self._due, (due, passing.order))
 
     def _meet_deadlines(self, now: int) -> bool:
-        """Meet what is due, in the order in which it was due; whether anything was."""
+        """Meet what is due, in the order in which it was due; whether there was more to do than to forget."""
         has_met = False
         while self._due and self._due[0][0] <= now:
             due, order = heapq.heappop(self._due)
@@ -397,6 +439,9 @@ class Gate:
                 continue  # forgotten, or put down anew since
             passing.queued = -1
             if self._due_of(passing) == due:
+                if passing.left and not passing.owed:
+                    self._forget(passing)
+                    continue
                 self._meet(passing, due)
                 has_met = True
             self._queue(passing)  # what has been put off is met in its turn
@@ -413,13 +458,18 @@ class Gate:
             self._close(passing, now)
 
     def _close(self, passing: Passing, now: int) -> None:
-        passing.left = True
+        passing.left, passing.left_now = True, now
         self._open.pop(passing.order, None)
-        self._closed.append((now, passing))
+        self._closed[passing.order] = passing
         owes = passing.owed is not None and abs(self._time_of(passing) - passing.told_ns) >= MS_NS
         if passing.lingering or owes or self.rules.pick == "first":
             self._tell(passing, now, "left")
         passing.owed = None
+        while len(self._closed) > REMEMBERED:
+            oldest = next(iter(self._closed.values()))
+            if oldest.owed or now - max(oldest.left_now, oldest.heard_now) <= REMEMBER_AT_LEAST_NS:
+                return
+            self._forget(oldest)
 
     def _absent_at(self, last: int) -> int:
         """When a chip last heard then has been absent for the dead time, deaf spells taken off."""
@@ -508,22 +558,15 @@ class Gate:
         """With the readers' time, there is no "now" before the first read."""
         return self._newest is None and self.rules.time_from == "reader"
 
-    def _forget(self, now: int) -> None:
-        """Let go of passings that no late read will ask for."""
-        while self._closed:
-            since, passing = self._closed[0]
-            age = now - since
-            if age <= REMEMBER_NS and (len(self._closed) <= REMEMBERED or age <= REMEMBER_AT_LEAST_NS):
-                return
-            self._closed.popleft()
-            if passing.heard_now > since or passing.owed:
-                self._closed.append((now, passing))  # late reads have come since: look again later
-                continue
-            del self._by_order[passing.order]
-            passings = self._chips[passing.chip]
-            passings.remove(passing)
-            if not passings:
-                del self._chips[passing.chip]
+    def _forget(self, passing: Passing) -> None:
+        """Let go of a passing: no read will change it any more."""
+        del self._by_order[passing.order], self._closed[passing.order]
+        passings = self._chips[passing.chip]
+        passings.remove(passing)
+        if not passings:
+            del self._chips[passing.chip]
+        self._past.keep(passing.chip, passing.first, passing.last)
+        self._note_newest(passing.chip)
 
 
 def _first_of(passing: Passing) -> int:

@@ -29,7 +29,8 @@ class Rules(msgspec.Struct, frozen=True):
 class Passing(msgspec.Struct, array_like=True, eq=False):
     """One chip going over once. Times are gate time; ``*_now`` are the gate's "now" when something came.
 
-    ``by_host``: a read of it bears the host's stamp; ``error_us``: how far its reads' times may be off.
+    ``by_host``: a read of it bears the host's stamp; ``error_us``: how far its reads' times may be off. ``came_now``:
+    of the read that opened it.
     """
 
     id: str
@@ -62,6 +63,8 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     queued: int = -1
     by_host: bool = False
     error_us: int = 0
+    came_now: int = 0
+    left_now: int = 0
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -103,19 +106,20 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 class Seen(msgspec.Struct, array_like=True, eq=False):
     """The reads of one reader with its own time, of the last one to two minutes: a repeat is found in them.
 
-    By chip and reader time, the gate's "now" of when it came; the old half falls away whole.
+    By chip and reader time, when it came by the host's monotonic clock, for a log puts the gate's "now" back by hours;
+    the old half falls away whole.
     """
 
     since: int
     young: dict[str, dict[int, int]] = {}
     old: dict[str, dict[int, int]] = {}
 
-    def age(self, now: int) -> None:
+    def age(self, host_ns: int) -> None:
         """Time has passed."""
-        if abs(now - self.since) > REPEAT_WITHIN_NS:
-            self.young, self.old, self.since = {}, self.young, now
+        if abs(host_ns - self.since) > REPEAT_WITHIN_NS:
+            self.young, self.old, self.since = {}, self.young, host_ns
 
-    def has(self, chip: str, reader_ns: int, now: int) -> bool:
+    def has(self, chip: str, reader_ns: int, host_ns: int) -> bool:
         """Whether this very read has come within the last minute; if not, it has come now."""
         times = self.young.get(chip)
         if times is None:
@@ -123,9 +127,9 @@ class Seen(msgspec.Struct, array_like=True, eq=False):
         at = times.get(reader_ns)
         if at is None and chip in self.old:
             at = self.old[chip].get(reader_ns)
-        if at is not None and abs(now - at) <= REPEAT_WITHIN_NS:
+        if at is not None and abs(host_ns - at) <= REPEAT_WITHIN_NS:
             return True
-        times[reader_ns] = now
+        times[reader_ns] = host_ns
         return False
 
     def shift(self, by_ns: int) -> None:
@@ -138,7 +142,7 @@ class Seen(msgspec.Struct, array_like=True, eq=False):
 
 
 class GateState(msgspec.Struct, array_like=True):
-    """All that a gate remembers, for a snapshot."""
+    """All that a gate remembers, for a snapshot. ``past``: of each chip in ``nth``, in that order."""
 
     passings: list[Passing]
     nth: dict[str, int]
@@ -149,3 +153,4 @@ class GateState(msgspec.Struct, array_like=True):
     order: int
     doubtful: dict[str, int]
     counts: dict[str, int]
+    past: list[bytes] = []

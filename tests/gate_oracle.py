@@ -1,7 +1,8 @@
 """What the design says of a passing, done the plainest way: everything is kept and looked through anew each time.
 
 Written from the document's words ("A passing"), not from the gate's code, and nothing of it is shared: a test that
-compares the two compares two readings of one text. It is slow and forgets nothing.
+compares the two compares two readings of one text. It is slow and forgets nothing: of what the gate has let go of it
+knows that, and when.
 
 Where the document leaves a choice, a comment says so and begins with "choice:".
 """
@@ -61,6 +62,8 @@ class Crossing:
     owed_since: int = 0
     lingering: bool = False
     left: bool = False
+    left_at: int = 0
+    is_let_go: bool = False
 
     @property
     def first(self) -> int:
@@ -127,15 +130,18 @@ class Oracle:
                 assert read.reader_ns is not None
                 t = read.reader_ns - given.zone_offset_ns
                 if self._newest is None or t > self._newest[0]:
+                    # choice: where that puts "now" back by the dead time, nothing waits longer for it.
+                    if self._newest is not None and self._now(host_ns) - t >= self.rules.dead_time_ns:
+                        self._put_back(t)
                     self._newest = (t, host_ns)
             now = self._now(host_ns)
             self._settle(now)
             if read.reader_ns is not None:
                 mark = (given.reader, read.chip, read.reader_ns)
-                if any(seen == mark and abs(now - when) <= 60 * S for seen, when in self._seen):
+                if any(seen == mark and host_ns - when <= 60 * S for seen, when in self._seen):
                     self.repeats += 1
                     continue
-                self._seen.append((mark, now))
+                self._seen.append((mark, host_ns))  # choice: the minute is one of the host's clock
             ear = (given.reader, read.antenna)
             self._take(read.chip, Read(t, now, read.rssi_dbm, ear))
 
@@ -164,16 +170,35 @@ class Oracle:
         newest, then = self._newest
         return newest + host_ns - then
 
+    def _put_back(self, now: int) -> None:
+        for crossing in self.crossings:
+            crossing.reads = [read._replace(came=min(read.came, now)) for read in crossing.reads]
+            crossing.owed_since = min(crossing.owed_since, now)
+
     # ---- which passing ---------------------------------------------------------------------------------------
 
     def _take(self, chip: str, read: Read) -> None:
         mine = [crossing for crossing in self.crossings if crossing.chip == chip]
-        near = [crossing for crossing in mine if self._absence(crossing, read.t) < self.rules.dead_time_ns]
+        # choice: 300 s after it was closed, or heard late, a passing is let go of. No read changes it any more: those
+        # nearer to it than the dead time are repeats, and it reaches to them. It is known for nothing else.
+        old = [crossing for crossing in mine if crossing.is_let_go]
+        known = [crossing for crossing in mine if not crossing.is_let_go]
+        old_gap = min((_gap(crossing, read.t) for crossing in old), default=1 << 62)
+        near = [
+            crossing
+            for crossing in known
+            # choice: of two equally near, the one not let go of; but nothing joins beyond one that is.
+            if self._absence(crossing, read.t) < self.rules.dead_time_ns and _gap(crossing, read.t) <= old_gap
+        ]
         if near:
             # choice: of two equally near, the earlier.
             self._add(min(near, key=lambda crossing: (_gap(crossing, read.t), crossing.first)), read)
             return
-        recent = [crossing for crossing in mine if abs(read.t - crossing.first) <= 300 * S]
+        if old_gap < self.rules.dead_time_ns:  # choice: deaf spells aside
+            min(old, key=lambda crossing: (_gap(crossing, read.t), crossing.first)).reads.append(read)
+            self.repeats += 1
+            return
+        recent = [crossing for crossing in known if abs(read.t - crossing.first) <= 300 * S]
         is_loiter = len(recent) >= 3 and self.rules.use != "lap"
         self.crossings.append(Crossing(chip, len(mine) + 1, is_loiter, read.t + self.rules.linger_ns, [read]))
         if self.rules.pick == "first":
@@ -193,15 +218,19 @@ class Oracle:
 
     def _add(self, crossing: Crossing, read: Read) -> None:
         first, last = crossing.first, crossing.last
-        # choice: the moment of freezing follows an earlier first read until it is past, then it is a fact.
+        # choice: the moment of freezing follows an earlier first read until it is past, then it is a fact. What has
+        # counted by then goes on to count.
         if read.t < first and read.came < crossing.linger_at:
-            crossing.linger_at = read.t + self.rules.linger_ns
+            last_kept = max(kept.t for kept in self._kept(crossing))
+            crossing.linger_at = max(read.t + self.rules.linger_ns, last_kept)
         crossing.reads.append(read)
-        if not crossing.told:
-            return
-        # choice: late means heard before its time was last told; at the very moment of freezing is still before it.
-        is_late = read.t < crossing.time_told_at
+        # choice: at the very moment of freezing is still before it.
         is_frozen = read.t > crossing.linger_at
+        if not crossing.told:
+            crossing.lingering = crossing.lingering or is_frozen
+            return
+        # choice: late means heard before its time was last told.
+        is_late = read.t < crossing.time_told_at
         match self.rules.pick:
             case "first" if read.t < first:
                 self._owe(crossing, "late_reads", read)
@@ -260,19 +289,42 @@ class Oracle:
     def _due(self, crossing: Crossing) -> int:
         dues = [1 << 62]
         if not crossing.told:
-            dues += [self._settled_at(crossing), crossing.linger_at]
+            dues += [self._settled_at(crossing), self._frozen_at(crossing)]
         if crossing.owed:
             dues.append(crossing.owed_since + self.rules.quiet_ns)
         if not crossing.left:
-            dues.append(self._absent_at(crossing))
+            dues.append(self._closed_at(crossing))
+        elif not crossing.is_let_go:
+            dues.append(max(crossing.left_at, self._heard_at(crossing)) + 300 * S)
         return min(dues)
+
+    def _heard_at(self, crossing: Crossing) -> int:
+        return max(read.came for read in crossing.reads)
+
+    def _is_late(self, crossing: Crossing) -> bool:
+        """It opened, with a read out of a reader's memory, when it should have been told or closed."""
+        # choice: deaf spells aside.
+        should_have_been = crossing.linger_at + min(0, self.rules.dead_time_ns - self.rules.linger_ns)
+        return crossing.reads[0].came >= should_have_been
+
+    def _frozen_at(self, crossing: Crossing) -> int:
+        """When it is told at the latest."""
+        # choice: a late one `linger_s` after it opened.
+        return crossing.reads[0].came + self.rules.linger_ns if self._is_late(crossing) else crossing.linger_at
+
+    def _closed_at(self, crossing: Crossing) -> int:
+        # choice: a late one not before nothing has been heard of it for `quiet_s`.
+        absent_at = self._absent_at(crossing)
+        return max(absent_at, self._heard_at(crossing) + self.rules.quiet_ns) if self._is_late(crossing) else absent_at
 
     def _settled_at(self, crossing: Crossing) -> int:
         """When nothing has come for `quiet_s` that would change the time."""
-        since = max(read.came for read in crossing.reads)
+        since = self._heard_at(crossing)
         if self.rules.pick == "best" and peak_of(crossing.reads) is not None:
             strongest = max(dbm(read) for read in crossing.reads if read.dbm is not None)
-            since = next(read.came for read in crossing.reads if read.dbm == strongest)
+            place = next(place for place, read in enumerate(crossing.reads) if read.dbm == strongest)
+            # choice: a reader's time that is late puts "now" back, and the wait begins no earlier for it.
+            since = max(read.came for read in crossing.reads[: place + 1])
         return since + self.rules.quiet_ns
 
     def _absent_at(self, crossing: Crossing) -> int:
@@ -290,8 +342,10 @@ class Oracle:
             if self._has_changed(crossing):
                 self._tell(crossing, at, crossing.owed)
             crossing.owed = None
+        elif crossing.left:
+            crossing.is_let_go = True
         else:
-            crossing.left = True
+            crossing.left, crossing.left_at = True, at
             if crossing.lingering or self.rules.pick == "first" or (crossing.owed and self._has_changed(crossing)):
                 self._tell(crossing, at, "left")
             crossing.owed = None
@@ -305,7 +359,7 @@ class Oracle:
             time = crossing.told[-1].time
         else:
             time = self._time(crossing)
-            crossing.time_told_at = max(at, crossing.reads[-1].came)
+            crossing.time_told_at = max(at, self._heard_at(crossing))
             crossing.told_dbm = None if peak is None else dbm(peak)
         crossing.told.append(
             Revision(

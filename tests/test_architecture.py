@@ -34,7 +34,8 @@ LAW = {
     "line.protocols": "model errors",
     "line": f"{WORDS} line.protocols",
     "simulator": WORDS,  # nothing of the line's decoders: a mistake in both would hide
-    "gate": WORDS,
+    "gate": f"{WORDS} past",
+    "past": "",
     "lines": f"{WORDS} gate",
     "telling": WORDS,
     "regate": f"{WORDS} gate lines",

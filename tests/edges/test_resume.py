@@ -13,6 +13,60 @@ from reader.model import NS_PER_S
 from tests.fakes.clock import FakeClock
 from tests.run import MAT, RULES, Run, booted, told
 
+# ---- a reader's memory ----------------------------------------------------------------------------------------
+
+LOG = [("A1", 3_600.0), ("B2", 3_500.0), ("A1", 3_400.0)]  # who crossed, and how many seconds before the cable was in
+
+
+def read_out(run: Run, log: list[tuple[str, float]], ago_s: float = 0) -> None:
+    """Of each crossing three reads, the strongest in the middle; it was so much longer ago."""
+    for chip, crossed_ago_s in log:
+        for place, dbm in enumerate((-60, -50, -60)):
+            run.hear((chip, dbm), ago_s=crossed_ago_s + ago_s - place * 0.1)
+            run.clock.go(0.01)
+            ago_s += 0.01
+
+
+@pytest.mark.parametrize("again_after_s", [600, 7_200])
+@pytest.mark.parametrize("boots", [False, True])
+def test_a_log_read_out_is_told_once_and_the_same_again_after_a_restart_not_at_all(
+    boots: bool, again_after_s: float, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock(mono_ns=20_000 * NS_PER_S))
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    run.wait(1_000)
+    read_out(run, LOG)
+    run.wait(60)
+    run.recorder.save_gate()
+    run.wait(again_after_s / 2)
+    path = run.die(tmp_path / "first")
+    once = told(path).splits
+    assert [(split.chip, split.nth, split.reads, split.rev) for split in once] == [
+        ("A1", 1, 1, 1),
+        ("A1", 2, 3, 1),
+        ("B2", 1, 3, 1),
+        ("A1", 3, 3, 1),
+    ]
+    assert [split.time[11:22] for split in once] == ["22:13:20.00", "21:30:00.10", "21:31:40.10", "21:33:20.10"]
+    if boots:
+        clock = booted(clock, 0)
+    again = Run(path, clock)
+    again.begin_hearing()
+    again.wait(again_after_s / 2)
+    read_out(again, LOG, ago_s=again_after_s + 60 + 0.09)
+    again.wait(600)
+    path = again.die(tmp_path / "second")
+    assert told(path).splits == once
+    again = Run(path, clock)
+    again.begin_hearing()
+    read_out(again, [*LOG, ("B2", 3_450.0)], ago_s=again_after_s + 660 + 0.18)
+    again.wait(2)
+    again.end()
+    [split] = told(path).splits[len(once) :]
+    assert (split.chip, split.nth, split.reads, split.time[11:22]) == ("B2", 2, 3, "21:32:30.10")
+
+
 # ---- the same boot -----------------------------------------------------------------------------------------
 
 Act = tuple[float, tuple[tuple[str, int], ...], float]

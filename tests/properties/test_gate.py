@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count, pairwise
 from random import Random
 from typing import Literal, NamedTuple, Protocol, TypeVar
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import given, settings
@@ -75,6 +76,44 @@ def streams(words: list[str] = WORDS, late_ms: list[int] = LATE_MS) -> st.Search
 
 in_order = streams(words=["reads"] * 6 + ["advance"], late_ms=[0])
 
+# Of a mat whose reader keeps a log: crossings, hours between them, and reads of long ago at and beside what was.
+LOG_GAPS_MS = [100, 100, 500, 900, 5_000, 10_000, 20_000, 70_000, 299_000, 321_000, 400_000, 3_600_000]
+LOG_WORDS = ["reads"] * 6 + ["log"] * 8 + ["advance", "cease", "resume"]
+BESIDE_MS = [0, 0, 0, 100, -100, 500, -500, 4_990, -4_990, 5_000, 7_000, -9_000, 10_000, -10_000, 15_000, 19_990]
+BESIDE_MS += [-19_990, 20_000, -20_000, 25_000, 30_000, -38_000, 60_000, -90_000, 300_000]
+
+
+def steps_with_logs(numbers: list[int]) -> list[Step]:
+    """As above; a log's reads come ten milliseconds one after the other, from where something once was."""
+
+    left = 0
+
+    def take(choices: Sequence[T]) -> T:
+        nonlocal left
+        left, place = divmod(left, len(choices))
+        return choices[place]
+
+    now, steps, were = BEGIN_NS, list[Step](), [("A1", BEGIN_NS - 7_200 * S)]
+    for number in numbers:
+        left = number
+        now += take(LOG_GAPS_MS) * MS
+        what = take(LOG_WORDS)
+        if what not in ("reads", "log"):
+            steps.append(Step(now, what))
+            continue
+        chip, was_ns = take(CHIPS), now
+        if what == "log":
+            chip, was_ns = take(were)
+            was_ns = min(now, was_ns + take(BESIDE_MS) * MS)
+        for _ in range(take([1, 2, 3])):
+            steps.append(Step(now, "reads", max(0, now - was_ns), ((chip, take([1, 2]), take(SIGNALS_DBM)),)))
+            were.append((chip, was_ns))
+            now, was_ns = now + 10 * MS, was_ns + take([100, 10, 2_000, 6_000]) * MS
+    return steps
+
+
+logs = st.lists(st.integers(0, 1 << 60), min_size=1, max_size=40).map(steps_with_logs)
+
 
 def rules_of(use: Use, pick: Pick | None, time_from: Literal["host", "reader"]) -> Rules:
     of_use = GATE_BY_USE[use]
@@ -124,7 +163,7 @@ def play(gate: Gatelike, steps: Iterable[Step], rules: Rules) -> None:
 
 
 def play_out(gate: Gatelike, steps: list[Step], rules: Rules) -> None:
-    """To the very end: after three minutes nothing is left to be done."""
+    """To the very end: after three minutes nothing is left to be told."""
     play(gate, steps, rules)
     gate.advance(steps[-1].at_ns + 180 * S)
 
@@ -174,8 +213,8 @@ def revision_from_told(told: Told, rules: Rules) -> Revision:
     )
 
 
-@settings(law, max_examples=400)
-@given(every_rules, streams())
+@settings(law, max_examples=500)
+@given(every_rules, streams() | logs)
 def test_the_gate_tells_what_the_document_says(rules: Rules, steps: list[Step]) -> None:
     gate, oracle = gate_of(rules), Oracle(rules)
     play_out(gate, steps, rules)
@@ -196,7 +235,7 @@ def test_the_gate_tells_what_the_document_says(rules: Rules, steps: list[Step]) 
 
 
 @law
-@given(every_rules, streams())
+@given(every_rules, streams() | logs)
 def test_chunking_changes_nothing(rules: Rules, steps: list[Step]) -> None:
     one_by_one = [step._replace(reads=(read,)) for step in steps for read in step.reads or [None] if read]
     whole = [step for step in steps if step.what == "reads"]
@@ -205,7 +244,7 @@ def test_chunking_changes_nothing(rules: Rules, steps: list[Step]) -> None:
 
 
 @law
-@given(every_rules, streams())
+@given(every_rules, streams() | logs)
 def test_how_often_deadlines_are_looked_at_changes_nothing(rules: Rules, steps: list[Step]) -> None:
     seldom = [step for step in steps if step.what != "advance"]
     often = steps[:1]
@@ -230,7 +269,7 @@ def test_passings_of_a_chip_open_a_dead_time_apart(rules: Rules, steps: list[Ste
 
 
 @law
-@given(rules_by_host, streams())
+@given(rules_by_host, streams() | logs)
 def test_other_chips_never_matter(rules: Rules, steps: list[Step]) -> None:
     alone = [step._replace(reads=tuple(read for read in step.reads if read[0] == "A1")) for step in steps]
 
@@ -244,7 +283,7 @@ def test_other_chips_never_matter(rules: Rules, steps: list[Step]) -> None:
 
 
 @law
-@given(every_rules, streams(), st.data())
+@given(every_rules, streams() | logs, st.data())
 def test_a_gate_goes_on_from_its_state_as_if_nothing_had_been(
     rules: Rules, steps: list[Step], data: st.DataObject
 ) -> None:
@@ -266,7 +305,7 @@ def test_a_gate_goes_on_from_its_state_as_if_nothing_had_been(
 
 
 @law
-@given(every_rules, streams())
+@given(every_rules, streams() | logs)
 def test_first_is_not_after_best_and_best_not_after_last(rules: Rules, steps: list[Step]) -> None:
     told = [one for revisions in outcome(rules, steps).values() for one in revisions]
     assert all(one.first_ns <= one.best_ns <= one.last_ns for one in told)
@@ -280,9 +319,10 @@ def test_no_order_of_arrival_merges_two_chips_or_loses_a_read(rules: Rules, step
     end_ns = heard[-1].at_ns
     arriving = sorted(heard, key=lambda step: step.at_ns + random.randrange(6 * S))
     gate = gate_of(rules)
-    for step in arriving:
-        late = step._replace(at_ns=end_ns + 6 * S, late_ns=end_ns + 6 * S - step.at_ns)
-        gate.hear(reads_of(late, rules), late.at_ns)
+    with patch("reader.gate.REMEMBER_NS", 3_600 * S):  # so that all are there to be counted
+        for step in arriving:
+            late = step._replace(at_ns=end_ns + 6 * S, late_ns=end_ns + 6 * S - step.at_ns)
+            gate.hear(reads_of(late, rules), late.at_ns)
     kept = Counter(dict.fromkeys(CHIPS, 0))
     for passing in gate.state().passings:
         kept[passing.chip] += passing.reads
@@ -290,6 +330,33 @@ def test_no_order_of_arrival_merges_two_chips_or_loses_a_read(rules: Rules, step
     assert repeats == len(heard)
     if rules.time_from == "host":
         assert kept == Counter(step.reads[0][0] for step in heard)
+
+
+@law
+@given(every_rules, streams() | logs, st.sampled_from([600, 7_200, 172_800]), st.booleans())
+def test_the_whole_log_sent_again_tells_nothing_and_opens_nothing(
+    rules: Rules, steps: list[Step], after_s: int, has_restarted: bool
+) -> None:
+    """Of all that was heard each read comes again, with its time, when the gate has let go of the passings."""
+    gate = gate_of(rules)
+    play(gate, steps, rules)
+    at_ns = steps[-1].at_ns + 600 * S
+    gate.advance(at_ns)  # deaf spells put off the closing by some minutes
+    at_ns += after_s * S
+    gate.advance(at_ns)
+    before = gate.take()
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(gate.state()), type=GateState)
+    if has_restarted:
+        gate = gate_of(rules)
+        gate.restore(state)
+    heard = [step for step in steps if step.what == "reads"]
+    for place, step in enumerate(heard):
+        now = at_ns + place * MS
+        gate.hear(reads_of(step._replace(at_ns=now, late_ns=now - (step.at_ns - step.late_ns)), rules), now)
+    gate.advance(at_ns + 600 * S)
+    assert not gate.take()
+    assert gate.counts["passings"] == sum(isinstance(told, Opened) for told in before)
+    assert not gate.state().passings
 
 
 # ---- lines -------------------------------------------------------------------------------------------------
@@ -310,7 +377,7 @@ def inputs_from_steps(steps: list[Step], rules: Rules) -> list[Input]:
 
 
 @law
-@given(every_rules, streams())
+@given(every_rules, streams() | logs)
 def test_lines_given_the_same_again_are_in_the_same_state(rules: Rules, steps: list[Step]) -> None:
     """With the same ids, which is what a restart's replay rests on; through the bytes that the journal keeps, too."""
     inputs = inputs_from_steps(steps, rules)

@@ -5,14 +5,15 @@ Over 300 lines, for it is one text, and read beside it.
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, permutations
 
 import msgspec
 import pytest
 
 from reader.gate import Gate
 from reader.model import ChipRead, Instant, Pick, Reads, Use
-from reader.passing import Opened, Rules, Told
+from reader.passing import GateState, Opened, Rules, Told
+from reader.past import Past
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -28,7 +29,8 @@ class Mat:
         ids = count(1)
         time_from = "reader" if by_reader else "host"
         self.rules = Rules(pick, use, ns(quiet_s), 20 * S, 8 * S, time_from)  # type: ignore[arg-type]  # one of two
-        self.gate = Gate("main", self.rules, lambda: f"e-{next(ids)}")
+        self.new_id = lambda: f"e-{next(ids)}"
+        self.gate = Gate("main", self.rules, self.new_id)
         self.everything: list[Opened | Told] = []
 
     def hear(
@@ -44,6 +46,12 @@ class Mat:
         """One read with the reader's own time (seconds of its UTC), when the host has that time."""
         read = ChipRead(chip, 1, None, ns(reader_s), None, 0)
         self.gate.hear(Reads(reader, Instant(ns(host_s) + UTC_OFFSET_NS, ns(host_s)), 0, [read]), ns(host_s))
+
+    def restart(self) -> None:
+        """Another gate goes on from the snapshot of this one."""
+        state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.gate.state()), type=GateState)
+        self.gate = Gate("main", self.rules, self.new_id)
+        self.gate.restore(state)
 
     def until(self, at_s: float) -> None:
         self.gate.advance(ns(at_s))
@@ -465,6 +473,320 @@ def test_a_reader_time_that_comes_late_makes_no_repeat_forgotten() -> None:
         mat.hear_by_reader(reader_s, host_s)
     mat.hear_by_reader(5_100, 223.1)
     assert mat.gate.counts["repeats"] == 1
+
+
+def test_a_deaf_spell_in_which_now_was_put_back_makes_no_absence_longer() -> None:
+    mat = Mat("first", by_reader=True)
+    mat.hear_by_reader(5_000, 100, "A1")
+    mat.gate.cease(ns(108))
+    mat.hear_by_reader(5_005, 108, "B2")
+    mat.gate.resume(ns(109))
+    mat.told()
+    mat.until(127.999)
+    assert [(told.chip, told.revised_for) for told in mat.told()] == [("A1", "left")]
+    mat.until(128)
+    assert [(told.chip, told.revised_for) for told in mat.told()] == [("B2", "left")]
+
+
+# ---- a reader's memory, read out hours later ----------------------------------------------------------------
+
+LOG_DBM = [-70, -67, -64, -61, -58, -55, -55, -58, -61, -64, -67, -70]
+
+
+def send_log(mat: Mat, *crossings: tuple[float, str], came_s: float) -> None:
+    """Of each crossing twelve reads in 1.1 s, as the reader's memory has them: they come within a fifth of a second."""
+    for at_s, chip in crossings:
+        for place, dbm in enumerate(LOG_DBM):
+            t_s, host_s = at_s + place / 10, came_s + place / 60
+            if mat.rules.time_from == "reader":
+                read = ChipRead(chip, 1, dbm, ns(t_s) + UTC_OFFSET_NS, None, 0)
+                mat.gate.hear(Reads("north", Instant(0, ns(host_s)), 0, [read]), ns(host_s))
+            else:
+                mat.hear(t_s, dbm=dbm, chip=chip, came_s=host_s)
+
+
+@pytest.mark.parametrize("by_reader", [False, True])
+@pytest.mark.parametrize(("pick", "time_s"), [("first", 5_000), ("best", 5_000.55), ("last", 5_001.1)])
+def test_a_whole_crossing_of_an_hour_ago_is_one_split_with_its_true_times(
+    pick: Pick, time_s: float, by_reader: bool
+) -> None:
+    mat = Mat(pick, by_reader=by_reader)
+    send_log(mat, (8_580, "B2"), came_s=8_580)
+    mat.until(8_650)
+    mat.told()
+    send_log(mat, (5_000, "A1"), came_s=8_600 + 100)
+    mat.until(8_702)
+    told = mat.told()
+    assert [(one.rev, one.revised_for) for one in told] == [(1, None), (2, "left")][: 1 + (pick == "first")]
+    assert {seconds(one.utc_ns) for one in told} == {time_s}
+    last = told[-1]
+    assert (seconds(last.first_ns), seconds(last.best_ns), seconds(last.last_ns)) == (5_000, 5_000.55, 5_001.1)
+    assert (last.reads, last.rssi_dbm, last.lingering, last.loiter) == (12, -55, False, False)
+    assert [passing.left for passing in mat.gate.state().passings if passing.chip == "A1"] == [True]
+    mat.until(20_000)
+    assert mat.told() == []
+
+
+def test_one_of_an_hour_ago_whose_chip_stays_is_told_linger_s_after_it_was_first_heard_of() -> None:
+    mat = Mat("last")
+    mat.hear(*steps(5_000, 5_100, 1), came_s=8_600)
+    for place in range(200):
+        mat.hear(5_101 + place, came_s=8_600 + place / 20)
+    mat.until(8_610.799)
+    before_8_608 = 101 + 160
+    assert [(told.rev, told.reads, told.lingering, told.left) for told in mat.told()] == [
+        (1, before_8_608, True, False)
+    ]
+    mat.until(8_610.8)
+    assert [(told.rev, told.revised_for, told.reads) for told in mat.told()] == [
+        (2, "late_reads", 301),
+        (3, "left", 301),
+    ]
+
+
+@pytest.mark.parametrize("by_reader", [False, True])
+@pytest.mark.parametrize("has_restarted", [False, True])
+@pytest.mark.parametrize("again_s", [9_200, 15_800, 8_600 + 48 * 3_600])
+def test_the_same_log_again_tells_nothing_and_opens_nothing(
+    again_s: float, has_restarted: bool, by_reader: bool
+) -> None:
+    mat = Mat(by_reader=by_reader)
+    send_log(mat, (8_500, "B2"), came_s=8_500)
+    send_log(mat, (5_000, "A1"), (5_100, "A1"), (5_050, "B2"), came_s=8_600)
+    mat.until(again_s)
+    assert [(told.chip, told.nth) for told in mat.told()] == [("B2", 1), ("A1", 1), ("A1", 2), ("B2", 2)]
+    if has_restarted:
+        mat.restart()
+    for later_s in (0, 7_200):
+        send_log(mat, (5_000, "A1"), (5_100, "A1"), (5_050, "B2"), (8_500, "B2"), came_s=again_s + later_s)
+        mat.until(again_s + later_s + 3_000)
+    assert mat.gate.take() == []
+    assert mat.gate.counts == {"reads": 144, "repeats": 96, "passings": 4}
+    assert mat.gate.state().passings == []
+
+
+@pytest.mark.parametrize("has_restarted", [False, True])
+def test_of_a_log_with_a_crossing_known_and_one_not_the_unknown_is_told(has_restarted: bool) -> None:
+    mat = Mat()
+    walk_by(mat, 5_000)
+    mat.until(8_000)
+    assert len(mat.told()) == 1
+    if has_restarted:
+        mat.restart()
+    send_log(mat, (4_999.5, "A1"), (5_400, "A1"), came_s=8_600)
+    mat.until(8_602)
+    assert [(told.nth, told.reads, told.left, seconds(told.utc_ns)) for told in mat.told()] == [
+        (2, 12, False, 5_400.55)
+    ]
+
+
+@pytest.mark.parametrize(("at_s", "passings"), [(4_980, 2), (4_980.001, 1), (5_019.999, 1), (5_020, 2)])
+def test_a_read_of_long_ago_belongs_to_what_was_told_if_nearer_than_the_dead_time(at_s: float, passings: int) -> None:
+    mat = Mat()
+    mat.hear(5_000, dbm=-60)
+    mat.until(8_000)
+    mat.hear(at_s, dbm=-60, came_s=8_600)
+    assert mat.gate.counts == {"reads": 2, "repeats": 2 - passings, "passings": passings}
+
+
+def test_deaf_spells_of_long_ago_are_forgotten() -> None:
+    """Rather a passing too many than one too few."""
+    mat = Mat()
+    mat.hear(5_000, dbm=-60)
+    mat.gate.cease(ns(5_001))
+    mat.gate.resume(ns(5_041))
+    mat.until(8_000)
+    mat.hear(5_050, dbm=-60, came_s=8_600)
+    assert mat.gate.counts["passings"] == 2
+
+
+def test_a_chip_that_stayed_as_only_the_log_knows_passed_once() -> None:
+    mat = Mat()
+    mat.hear(5_000, dbm=-60)
+    mat.until(8_000)
+    mat.told()
+    mat.hear(*steps(4_990, 5_100, 10), dbm=-60, came_s=8_600)
+    mat.hear(5_119.9, 5_060, 4_970.1, dbm=-60, came_s=9_600)
+    assert mat.gate.take() == []
+    mat.hear(5_139.9, 4_950.1, dbm=-60, came_s=9_600)
+    assert mat.gate.counts["passings"] == 3
+
+
+@pytest.mark.parametrize("has_restarted", [False, True])
+@pytest.mark.parametrize(("late_s", "is_repeat"), [(4_983, False), (4_987, False), (4_988, True), (4_992, True)])
+def test_a_late_read_between_one_just_told_and_one_told_long_ago_joins_the_nearer(
+    late_s: float, is_repeat: bool, has_restarted: bool
+) -> None:
+    mat = Mat()
+    mat.hear(5_000, dbm=-60)
+    mat.until(8_000)
+    mat.hear(4_974.9, dbm=-60, came_s=8_600)
+    if has_restarted:
+        mat.restart()
+    mat.hear(late_s, dbm=-60, came_s=8_600.1)
+    assert mat.gate.counts == {"reads": 3, "repeats": int(is_repeat), "passings": 2}
+
+
+def test_of_a_field_faster_than_can_be_remembered_the_oldest_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reader.gate.REMEMBERED", 3)
+    mat = Mat()
+    for place, at_s in enumerate([100, 101, 102, 103, 104, 105, 121, 140]):
+        mat.hear(at_s, dbm=-60, chip=f"C{place}")
+    mat.until(141)
+    assert {passing.chip for passing in mat.gate.state().passings} == {f"C{place}" for place in range(1, 8)}
+    mat.restart()
+    mat.until(160)
+    assert {passing.chip for passing in mat.gate.state().passings} == {"C5", "C6", "C7"}
+    mat.hear(100, dbm=-60, chip="C0", came_s=172)
+    mat.hear(105, dbm=-60, chip="C5", came_s=172)
+    assert mat.gate.counts == {"reads": 10, "repeats": 1, "passings": 8}
+
+
+def test_a_late_read_keeps_what_was_told_in_mind_for_another_five_minutes() -> None:
+    mat = Mat()
+    mat.hear(100, dbm=-60)
+    mat.hear(100.1, dbm=-60, came_s=419.9)  # closed at 120
+    mat.until(719.899)
+    assert len(mat.gate.state().passings) == 1
+    mat.until(719.9)
+    assert mat.gate.state().passings == []
+
+
+def test_to_let_go_of_what_was_told_is_nothing_to_tell() -> None:
+    """No tick is written for it: a replay lets go of the same before whatever it is given next."""
+    mat = Mat()
+    mat.hear(100, dbm=-60)
+    assert mat.gate.advance(ns(130))
+    assert not mat.gate.advance(ns(1_000))
+    assert mat.gate.state().passings == []
+
+
+def test_in_another_boot_the_memory_moves_with_the_hosts_clock_and_stays_with_the_readers() -> None:
+    for by_reader in (False, True):
+        mat = Mat(by_reader=by_reader)
+        send_log(mat, (5_000, "A1"), came_s=5_000)
+        mat.until(8_000)
+        mat.told()
+        mat.gate.shift(-4_000 * S)
+        send_log(mat, (5_000 if by_reader else 1_000, "A1"), came_s=4_600)
+        assert mat.gate.counts["passings"] == 1
+        send_log(mat, (1_000 if by_reader else 5_000, "A1"), came_s=6_000)
+        assert mat.gate.counts["passings"] == 2
+
+
+def test_in_another_boot_what_came_late_settles_and_is_let_go_of_when_it_would_have_been() -> None:
+    mat = Mat("last")
+    mat.hear(5_000, came_s=8_600)
+    mat.gate.shift(-4_000 * S)
+    mat.hear(*steps(1_000.5, 1_012, 0.5), came_s=4_600.1)
+    for place in range(20):
+        mat.hear(1_012.5 + place, came_s=4_600.5 + place / 2)
+    [told] = mat.told()
+    assert (told.rev, told.reads) == (1, 1 + 24 + 15)
+    mat.until(4_620)
+    [passing] = mat.gate.state().passings
+    assert passing.left
+    mat.gate.shift(-1_000 * S)
+    mat.until(3_910.849)
+    assert mat.gate.state().passings == [passing]
+    mat.until(3_910.85)
+    assert mat.gate.state().passings == []
+
+
+def test_in_another_boot_the_minute_of_a_repeat_moves_with_the_hosts_clock() -> None:
+    mat = Mat(by_reader=True)
+    send_log(mat, (5_000, "A1"), came_s=5_000)
+    mat.gate.shift(-4_000 * S)
+    send_log(mat, (5_000, "A1"), came_s=1_030)
+    assert mat.gate.counts == {"reads": 24, "repeats": 12, "passings": 1}
+
+
+@pytest.mark.parametrize(("by_reader", "passings"), [(False, 2), (True, 1)])
+def test_when_nothing_ties_two_boots_only_the_readers_times_still_tell_what_was_told(
+    by_reader: bool, passings: int
+) -> None:
+    for closed_since_s in (10, 3_000):
+        mat = Mat(by_reader=by_reader)
+        send_log(mat, (5_000, "A1"), came_s=5_000)
+        mat.until(5_030 + closed_since_s)
+        mat.gate.finish()
+        send_log(mat, (5_000, "A1"), came_s=5_100 + closed_since_s)
+        assert mat.gate.counts["passings"] == passings
+
+
+def test_what_was_on_the_mat_at_the_end_is_told_anew_even_by_the_readers_clock() -> None:
+    """Nothing says that it was the end of that passing: a double is better than a loss."""
+    mat = Mat(by_reader=True)
+    send_log(mat, (5_000, "A1"), came_s=5_000)
+    mat.gate.finish()
+    send_log(mat, (5_005, "A1"), came_s=5_005)
+    assert mat.gate.counts["passings"] == 2
+
+
+def test_a_log_newer_than_all_that_was_heard_waits_for_no_later_now() -> None:
+    """By the reader's clock: a read in it of before the cable was out comes when "now" is an hour further."""
+    mat = Mat(by_reader=True)
+    send_log(mat, (5_000, "B2"), came_s=5_000)
+    mat.until(8_600)
+    mat.told()
+    send_log(mat, (4_999, "A1"), (5_010, "B2"), (5_060, "C3"), came_s=8_600)
+    mat.until(8_602)
+    assert [(told.chip, told.reads) for told in mat.told()] == [("A1", 12), ("C3", 12)]
+
+
+def test_of_a_log_sent_twice_at_once_each_read_is_one() -> None:
+    """By the reader's clock "now" goes back by an hour, and the minute in which a read is a repeat does not."""
+    mat = Mat(by_reader=True)
+    send_log(mat, (5_000, "B2"), came_s=5_000)
+    for came_s in (8_600, 8_601):
+        send_log(mat, (4_999, "A1"), (5_060, "C3"), came_s=came_s)
+    assert mat.gate.counts == {"reads": 60, "repeats": 24, "passings": 3}
+
+
+def test_a_snapshot_of_before_there_was_a_long_memory_is_gone_on_from() -> None:
+    mat = Mat()
+    mat.hear(100, dbm=-60)
+    mat.until(130)
+    mat.hear(131, dbm=-60, chip="B2")
+    mat.told()
+    fields = msgspec.to_builtins(mat.gate.state())
+    fields[0] = [passing[:-2] for passing in fields[0]]
+    mat.gate = Gate("main", mat.rules, mat.new_id)
+    mat.gate.restore(msgspec.convert(fields[:-1], GateState))
+    mat.until(200)
+    assert mat.times() == [(1, None, 131)]
+    mat.until(1_000)
+    assert mat.gate.state().passings == []
+    assert len(mat.gate.state().past) == 2
+
+
+def test_the_long_memory_knows_each_passing_to_the_nanosecond_however_many_and_in_any_order() -> None:
+    spans = [(-7 * S, 5), (3 * S + 1, 3 * S + 1), (50 * S, 90_000 * S), (1_700_000_000 * S, 1_700_000_001 * S)]
+    for order in permutations(spans):
+        past = Past()
+        for span in order:
+            past.keep("A1", *span)
+        for first, last in spans:
+            assert [past.gap_ns("A1", t) for t in (first - 2, first, last, last + 3)] == [2, 0, 0, 3]
+        assert (past.newest("A1"), len(past)) == (spans[-1][0], 4)
+    assert past.gap_ns("B2", 0) > 1 << 60
+    chips = ["B2", "A1"]
+    assert Past(chips, past.rows(chips)).rows(["A1"]) == past.rows(["A1"])
+
+
+def test_beyond_its_bound_the_long_memory_lets_those_go_that_ended_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reader.past.MOST_PASSINGS", 16)
+    past = Past()
+    for place in range(100):
+        chip, at = f"C{place % 7}", place * 37 % 101 * S  # in no order of time
+        past.keep(chip, at, at + 1)
+        assert len(past) <= 16
+        if place == 16:
+            went = sorted(other * 37 % 101 for other in range(17))[:3]
+            gone = [other for other in range(17) if past.gap_ns(f"C{other % 7}", other * 37 % 101 * S)]
+            assert sorted(other * 37 % 101 for other in gone) == went
+    chips = [f"C{place}" for place in range(7)]
+    assert len(Past(chips, past.rows(chips))) == len(past) > 12
 
 
 # ---- the end, and the beginning after it -------------------------------------------------------------------
