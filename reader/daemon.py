@@ -16,15 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from reader.answers import Answers
 from reader.box.alive import AliveMark
-from reader.box.commands import AskStatus, Gun, Mark, Ping, input_from, parse
-from reader.box.control import Command, ControlServer
+from reader.box.control import ControlServer
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
 from reader.box.panel import Inputs
 from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
-from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
+from reader.clock import Clock, SystemClock
 from reader.config import Config, load_chips
 from reader.errors import ConfigError, JournalError, TimingMatError
 from reader.health import part_of_broker, part_of_clock, part_of_journal
@@ -106,7 +106,8 @@ class Daemon:
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
         self._inputs = Inputs(config.panel, clock, recorder.put)
-        self._control = ControlServer(config.box.control, self._answer)
+        answers = Answers(self._identity, clock, self._links, recorder.put, self._look)
+        self._control = ControlServer(config.box.control, answers.answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._words: dict[str, str] = {}
@@ -258,21 +259,6 @@ class Daemon:
         if trouble := self._control_trouble or self._inputs.trouble:
             return Part("warn", trouble)
         return Part("ok", "all parts make progress")
-
-    # ---- the control socket ----------------------------------------------------------------------------
-
-    def _answer(self, command: Command) -> dict[str, object]:
-        """The reply to a command of this box's own people."""
-        now = self._clock.now()
-        match parse(command):
-            case Ping():
-                return {"box": self._identity.box, "time": rfc3339_from_utc_ns(now.utc_ns)}
-            case AskStatus():
-                return {"status": self._look()}
-            case Mark() | Gun() as given:
-                put = input_from(given, now, is_synced=self._clock.quality().synced)
-                self._recorder.put(put)
-                return {"time": rfc3339_from_utc_ns(put.at.utc_ns)}
 
 
 def _places_in_memory(config: Config) -> list[Path]:

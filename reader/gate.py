@@ -26,10 +26,11 @@ from collections.abc import Callable
 from itertools import repeat
 
 from reader.model import NS_PER_S, Reads
-from reader.moment import NO_ANTENNA, Ear, Moment, best_of, prune
+from reader.moment import NO_ANTENNA, Ear, Moment, best_of, half_width_ns, has_company, prune
 from reader.passing import GateState, Opened, Passing, RevisedFor, Rules, Seen, TimeFrom, Told
 from reader.past import FAR_NS, Past
 
+US_NS = 1_000
 MS_NS = 1_000_000
 STRONGER_DB = 6
 SPELL_COUNTS_NS = 60 * NS_PER_S  # what one deaf spell can take off an absence, at most
@@ -368,7 +369,10 @@ class Gate:
                 if is_late:
                     owed = "late_reads"
                 elif rssi_dbm is not None and passing.told_peak_dbm is not None:
-                    owed = "stronger" if rssi_dbm >= passing.told_peak_dbm + STRONGER_DB else None
+                    is_stronger = rssi_dbm >= passing.told_peak_dbm + STRONGER_DB
+                    # A lone read of before the crossing, and strong, must not keep its time.
+                    if is_stronger or (passing.told_lone and has_company(passing.kept)):
+                        owed = "stronger"
         if owed is None:
             return
         time_ns = self._time_of(passing)
@@ -514,9 +518,12 @@ class Gate:
             passing.told_ns = best.t_ns if self.rules.pick == "best" else self._time_of(passing)
             passing.told_now = max(now, passing.heard_now)
             passing.told_peak_dbm = best.peak_dbm
+            passing.told_lone = not has_company(passing.kept)
+        self._note_half_width(passing, best)
         passing.rev += 1
         reader, antenna = best.ear
         offset_ns = passing.offset_ns
+        time_from = self._time_from(passing)
         self._out.append(
             Told(
                 passing=passing.id,
@@ -538,9 +545,19 @@ class Gate:
                 left=passing.left,
                 loiter=passing.loiter,
                 after_restart=passing.after_restart,
-                time_from=self._time_from(passing),
+                time_from=time_from,
+                half_width_ns=passing.told_half_ns,
+                error_ns=0 if time_from == "reader" else passing.error_us * US_NS,
             )
         )
+
+    def _note_half_width(self, passing: Passing, best: Moment) -> None:
+        """How far off the time told may be, as is known now; of a frozen one that is another by now, as it was then."""
+        pick = self.rules.pick
+        time_ns = best.t_ns if pick == "best" else self._time_of(passing)
+        if passing.told_half_ns == 0 or abs(time_ns - passing.told_ns) < MS_NS:
+            last = passing.last if pick == "last" else passing.last_kept
+            passing.told_half_ns = half_width_ns(passing.kept, pick, passing.first, last, passing.reads)
 
     def _time_from(self, passing: Passing) -> TimeFrom:
         if self.rules.time_from == "reader":

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from reader.box.found import Found, FoundFile
 from reader.box.status import LineUse, ReaderFacts
 from reader.clock import Clock
+from reader.clocks import Clocks, clocks_from
 from reader.config import Config, ReaderSettings
-from reader.errors import ConfigError
+from reader.errors import ConfigError, ReaderError, UsageError
 from reader.health import reader_from_link
 from reader.line.auto import Place
-from reader.line.link import Asked, Link
+from reader.line.link import Link
 from reader.line.profile import of_reader
-from reader.model import Hearing, Reads
+from reader.line.protocols import BY_NAME
+from reader.line.protocols.ipico import set_clock
+from reader.line.state import Asked
+from reader.model import NS_PER_S, Hearing, Reads
+
+SET_LIMIT_S = 20.0
 
 
 class Links:
@@ -30,6 +38,7 @@ class Links:
         has_room: Callable[[], bool],
     ) -> None:
         self.trouble = ""
+        self._clock = clock
         self._source = config.source
         self._found = FoundFile()
         self._links = [
@@ -55,6 +64,41 @@ class Links:
             reader_from_link(state, self._line_use[state.name].pct(state.bytes_read, state.baud, now_ns))
             for state in states
         ]
+
+    def clocks(self) -> Clocks:
+        """How the clocks stand, the host's and the readers'."""
+        states = [link.state for link in self._links]
+        configured = {link.settings.name: link.settings.time_from for link in self._links}
+        return clocks_from(self._clock.now(), self._clock.quality(), states, configured)
+
+    def set_clocks(self, reader: str | None) -> list[str]:
+        """Set those that can be set, or one by its name, to this box's UTC; what was done. Takes some seconds.
+
+        UsageError for a name that there is not; ReaderError where it can't be done.
+        """
+        names = [link.settings.name for link in self._links]
+        if reader is not None and reader not in names:
+            raise UsageError(f"reader: found {reader!r}, expected one of: {', '.join(names)}")
+        chosen = [
+            link
+            for link in self._links
+            if reader in (None, link.settings.name) and (family := link.state.family) and BY_NAME[family].has_date
+        ]
+        if not chosen:
+            raise ReaderError("no reader here has a clock with a date: there is none to set")
+        if not self._clock.quality().synced:
+            raise ReaderError("this box's own clock is not good: set that first, or give it a network or GPS")
+        return [f"{link.settings.name}: {self._set_clock(link)}" for link in chosen]
+
+    def _set_clock(self, link: Link) -> str:
+        zone = ZoneInfo(link.settings.zone)
+
+        def now_utc_ns() -> int:
+            return self._clock.now().utc_ns
+
+        offset = datetime.fromtimestamp(now_utc_ns() // NS_PER_S, UTC).astimezone(zone).utcoffset()
+        zone_offset_ns = int(offset.total_seconds()) * NS_PER_S if offset else 0
+        return link.errands.run(set_clock(now_utc_ns, zone_offset_ns), SET_LIMIT_S).says
 
     def is_stuck(self, now_ns: int, limit_ns: int) -> bool:
         """Whether one has made no progress for so long."""

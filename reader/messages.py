@@ -25,7 +25,14 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Split(Common, frozen=True, kw_only=True, tag="split", tag_field="type", gc=False):
-    """A passing as told to the world."""
+    """A passing as told to the world.
+
+    ``time_error_ms``: half-width of a 95 % interval, from the clock's error and the passing's own spread; None while
+    that of the clock is not known. ``spread_ms``: the same from the reads alone, the clock taken as right: what
+    decides between two splits of one mat, whose clock they share. ``reader_error_ms``: how far the reads' times may
+    be off by the reader's own clock; 0 where ``time_from`` is host, None where it is reader, for nobody knows. It is
+    in ``clock.error_ms`` already. In entries of earlier versions both are missing.
+    """
 
     passing: str
     rev: int
@@ -39,6 +46,8 @@ class Split(Common, frozen=True, kw_only=True, tag="split", tag_field="type", gc
     best: str
     last: str
     time_error_ms: float | None
+    spread_ms: float | None = None
+    reader_error_ms: float | None = None
     nth: int
     reads: int
     rssi_dbm: int | None

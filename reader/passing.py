@@ -30,7 +30,8 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     """One chip going over once. Times are gate time; ``*_now`` are the gate's "now" when something came.
 
     ``by_host``: a read of it bears the host's stamp; ``error_us``: how far its reads' times may be off. ``came_now``:
-    of the read that opened it.
+    of the read that opened it. ``told_half_ns``: half-width of the time told, 0 while none is known; ``told_lone``:
+    its peak had no company.
     """
 
     id: str
@@ -65,6 +66,8 @@ class Passing(msgspec.Struct, array_like=True, eq=False):
     error_us: int = 0
     came_now: int = 0
     left_now: int = 0
+    told_half_ns: int = 0
+    told_lone: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +82,11 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """A passing as it is to be told now: what ``split`` tells. ``mono_ns`` is the host's at ``utc_ns``."""
+    """A passing as it is to be told now: what ``split`` tells. ``mono_ns`` is the host's at ``utc_ns``.
+
+    ``half_width_ns``: of the 95 % interval of that time by the reads alone; ``error_ns``: how far the reader's own
+    clock, disciplined, may be off, 0 for the host's stamps.
+    """
 
     passing: str
     rev: int
@@ -101,6 +108,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     loiter: bool
     after_restart: bool
     time_from: TimeFrom
+    half_width_ns: int
+    error_ns: int
 
 
 class Seen(msgspec.Struct, array_like=True, eq=False):

@@ -22,6 +22,7 @@ from reader.clock import rfc3339_from_utc_ns, utc_ns_from_rfc3339
 from reader.journal import JournalView
 from reader.messages import Body, Coverage, Gun, Marker, Notice, Split
 from reader.model import NS_PER_S, ClockQuality, Instant, Reads
+from reader.telling import by_clock, host_clock
 
 STEADY_NS = 30 * NS_PER_S
 MS_NS = 1_000_000
@@ -130,6 +131,7 @@ class _Mark(msgspec.Struct):
     of: str = ""
     time_from: str = "host"
     is_given: bool = False
+    reader_error_ms: float | None = None
 
 
 _mark = msgspec.json.Decoder(_Mark)
@@ -171,7 +173,8 @@ class Retelling:
             key = (entry.type, mark.passing or mark.of)  # a passing and a coverage may have the same number
             if key[1] and mark.boot == self.boot and not mark.is_given and mark.time_from != "reader":
                 moved_ns = self.offset_ns - (entry.utc_ns - entry.mono_ns)
-                self._highest[key] = (entry.seq, is_touched(mark.clock, moved_ns, self.quality))
+                claimed = host_clock(mark.clock, mark.reader_error_ms)
+                self._highest[key] = (entry.seq, is_touched(claimed, moved_ns, self.quality))
         if page and page[-1].seq < self._end:
             self._read_through = page[-1].seq
             return True
@@ -205,7 +208,7 @@ class Retelling:
 
 
 def is_touched(told: ClockQuality, moved_ns: int, quality: ClockQuality) -> bool:
-    """Whether an entry told under that clock has to be told again: the clock is better now, or it claimed too much."""
+    """Whether an entry told under that clock of the host's has to be told again: it is better, or claimed too much."""
     is_better = (quality.synced and not told.synced) or (told.error_ms is None and quality.error_ms is not None)
     return is_better or abs(moved_ns) > max(MS_NS, (told.error_ms or 0.0) * MS_NS)
 
@@ -219,17 +222,17 @@ def put_right(body: Body, utc_ns: int, moved_ns: int, quality: ClockQuality) -> 
 
     match body:
         case Split():
-            return replace(
+            again = replace(
                 body,
                 time=time,
                 rev=body.rev + 1,
                 revised_for="clock",
-                clock=quality,
                 durable=UNSET,
                 first=moved(body.first),
                 best=moved(body.best),
                 last=moved(body.last),
             )
+            return by_clock(again, quality)
         case Coverage():
             return replace(
                 body,

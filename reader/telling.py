@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from math import hypot
 from typing import Literal
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from reader.clock import rfc3339_from_utc_ns
 from reader.messages import Coverage, Gun, Heard, Marker, Notice, Split
 from reader.model import ClockQuality, Fired, Identity, Instant, Marked, Mode, Role
 from reader.passing import Opened, Rules, Told
+
+MS_NS = 1_000_000
 
 encode = msgspec.json.Encoder().encode
 
@@ -26,9 +30,9 @@ class Teller(msgspec.Struct):
     mode: Mode = "race"
 
     def split(self, told: Told, clock: ClockQuality) -> Split:
-        """A passing as told to the world."""
+        """A passing as told to the world; ``clock``: how good the host's is."""
         rules = self.rules_of_line[told.line]
-        return Split(
+        split = Split(
             mode=self.mode,
             role=self.role,
             time=rfc3339_from_utc_ns(told.utc_ns),
@@ -46,6 +50,8 @@ class Teller(msgspec.Struct):
             best=rfc3339_from_utc_ns(told.best_ns),
             last=rfc3339_from_utc_ns(told.last_ns),
             time_error_ms=None,
+            spread_ms=round(told.half_width_ns / MS_NS, 3),
+            reader_error_ms=None if told.time_from == "reader" else round(told.error_ns / MS_NS, 3),
             nth=told.nth,
             reads=told.reads,
             rssi_dbm=told.rssi_dbm,
@@ -58,6 +64,7 @@ class Teller(msgspec.Struct):
             loiter=told.loiter,
             after_restart=told.after_restart,
         )
+        return by_clock(split, clock)
 
     def heard(self, opened: Opened, clock: ClockQuality) -> Heard:
         """A chip was first heard."""
@@ -162,3 +169,26 @@ class Teller(msgspec.Struct):
 
     def _bib(self, chip: str) -> str | msgspec.UnsetType:
         return UNSET if self.bibs is None else self.bibs.get(chip, UNSET)
+
+
+def by_clock(split: Split, host: ClockQuality) -> Split:
+    """The split as told when the host's clock is so good: its ``clock`` and ``time_error_ms``."""
+    clock = host
+    if host.error_ms is not None and split.reader_error_ms:
+        clock = replace(host, error_ms=round(host.error_ms + split.reader_error_ms, 3))
+    split = replace(split, clock=clock)
+    return replace(split, time_error_ms=time_error_ms(split))
+
+
+def host_clock(clock: ClockQuality, reader_error_ms: float | None) -> ClockQuality:
+    """What an entry's ``clock`` claims of the host's alone: a split's has its reader's error in it."""
+    if clock.error_ms is None or not reader_error_ms:
+        return clock
+    return replace(clock, error_ms=max(0.0, clock.error_ms - reader_error_ms))
+
+
+def time_error_ms(split: Split) -> float | None:
+    """From the reads' spread and the clock's error; None where one is not known, or the reader's clock is as it is."""
+    if split.spread_ms is None or split.clock.error_ms is None or split.time_from == "reader":
+        return None
+    return round(hypot(split.spread_ms, split.clock.error_ms), 3)

@@ -11,8 +11,9 @@ from hypothesis import settings
 from tests.broker import Mosquitto
 
 # The gate of a change tries the same examples every time; HYPOTHESIS_PROFILE=explore looks for new ones.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("explore", max_examples=2_000)
+# No deadlines: the machine may be busy.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

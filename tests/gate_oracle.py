@@ -57,6 +57,7 @@ class Crossing:
     told: list[Revision] = field(default_factory=list)
     time_told_at: int = 0
     told_dbm: int | None = None
+    told_lone: bool = False
     owed: str | None = None
     owed_time: int = 0
     owed_since: int = 0
@@ -96,6 +97,12 @@ def peak_of(reads: list[Read]) -> Read | None:
     )
     accompanied = [peak for peak in signals if any(is_beside(read, peak) for read in signals if read is not peak)]
     return (accompanied + signals + [None])[0]
+
+
+def is_accompanied(reads: list[Read]) -> bool:
+    """Whether any of them has another beside it."""
+    signals = [read for read in reads if read.dbm is not None]
+    return any(is_beside(read, peak) for peak in signals for read in signals if read is not peak)
 
 
 def best_of(reads: list[Read], last: int) -> int:
@@ -247,7 +254,11 @@ class Oracle:
     def _is_stronger(self, crossing: Crossing, read: Read) -> bool:
         """By six decibels than the peak that was told."""
         # choice: without any signal told, nothing is stronger.
-        return read.dbm is not None and crossing.told_dbm is not None and read.dbm >= crossing.told_dbm + 6
+        if read.dbm is None or crossing.told_dbm is None:
+            return False
+        # choice: of a peak that was told without company, any that has it is stronger.
+        has_more_weight = crossing.told_lone and is_accompanied(self._kept(crossing))
+        return has_more_weight or read.dbm >= crossing.told_dbm + 6
 
     def _owe(self, crossing: Crossing, why: str, read: Read) -> None:
         """A read that may change the time has come: the wait begins anew if it does."""
@@ -361,6 +372,7 @@ class Oracle:
             time = self._time(crossing)
             crossing.time_told_at = max(at, self._heard_at(crossing))
             crossing.told_dbm = None if peak is None else dbm(peak)
+            crossing.told_lone = not is_accompanied(self._kept(crossing))
         crossing.told.append(
             Revision(
                 why=why,

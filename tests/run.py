@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from reader.journal import JournalView
 from reader.lines import LinesSettings
@@ -62,12 +63,17 @@ class Run:
         self.recorder.stop()
         self.recorder.run()
 
-    def hear(self, *reads: tuple[str, int], ago_s: float = 0, reader: str = "north") -> None:
-        """Chips and how strong."""
+    def hear(
+        self, *reads: tuple[str, int], ago_s: float = 0, reader: str = "north", error_us: int | None = None
+    ) -> None:
+        """Chips and how strong; with ``error_us`` by the reader's own clock, disciplined."""
         now = self.clock.now()
         ago_ns = round(ago_s * NS_PER_S)
         at = Instant(now.utc_ns - ago_ns, now.mono_ns - ago_ns)
-        self.take(Reads(reader, at, 0, [ChipRead(chip, 1, dbm, None, None, 0) for chip, dbm in reads]))
+        given = Reads(reader, at, 0, [ChipRead(chip, 1, dbm, None, None, 0) for chip, dbm in reads])
+        if error_us is not None:
+            given = replace(given, time_from="disciplined", error_us=error_us)
+        self.take(given)
 
     def begin_hearing(self, *readers: str) -> None:
         for reader in readers or ("north",):

@@ -20,6 +20,7 @@ BEHIND_NS = 48 * 3600 * NS_PER_S
 Words = Annotated[
     str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{0,200}\Z", description="a line of text, at most 200 characters")
 ]
+Flag = Annotated[bool, Meta(description="true or false")]
 Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,63}\Z", description="a line of text, 1 to 63 characters")]
 
 
@@ -49,9 +50,16 @@ class Gun(_Command, frozen=True, tag="gun"):
     at: str | None = None
 
 
-Commands: TypeAlias = Ping | AskStatus | Mark | Gun
+class Clocks(_Command, frozen=True, tag="clock"):
+    """How this box's clock and its readers' stand; ``set``: set the readers' (or that of one ``reader``) first."""
 
-STRUCTS: dict[str, type[Commands]] = {"ping": Ping, "status": AskStatus, "mark": Mark, "gun": Gun}
+    set: Flag = False
+    reader: Words = ""
+
+
+Commands: TypeAlias = Ping | AskStatus | Mark | Gun | Clocks
+
+STRUCTS: dict[str, type[Commands]] = {"ping": Ping, "status": AskStatus, "mark": Mark, "gun": Gun, "clock": Clocks}
 
 
 def parse(command: dict[str, Any]) -> Commands:

@@ -103,6 +103,7 @@ class Inputs:
     ) -> None:
         self.trouble = ""
         self._numbers = {"gun": settings.gun, "button": settings.button}
+        self._gun_name = settings.gun_name
         self._clock = clock
         self._hand_on = hand_on
         self._factory = factory
@@ -154,4 +155,4 @@ class Inputs:
         if edge_ns is not None:
             now = self._clock.now()
             at = Instant(now.utc_ns - (now.mono_ns - edge_ns), edge_ns)
-            self._hand_on(Fired(at, "gun", "input") if name == "gun" else Marked(at, "", "button"))
+            self._hand_on(Fired(at, self._gun_name, "input") if name == "gun" else Marked(at, "", "button"))

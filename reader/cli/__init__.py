@@ -10,6 +10,7 @@ import typer
 
 from reader.cli import (
     capture,
+    clock,
     config,
     decode,
     demo,
@@ -42,6 +43,7 @@ app.command()(simulate.simulate)
 app.command()(status.status)
 app.command()(mark.mark)
 app.command()(gun.gun)
+app.command()(clock.clock)
 app.command()(watch.watch)
 app.command()(export.export)
 app.command()(regate.regate)

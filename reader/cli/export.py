@@ -30,8 +30,8 @@ Row = dict[str, object]
 
 SPLIT_COLUMNS = (
     "event point mat epoch seq passing rev revised_for chip bib time first best last pick nth reads rssi_dbm line"
-    " reader antenna time_from time_error_ms clock_synced clock_source clock_error_ms lingering left loiter"
-    " after_restart mode role box"
+    " reader antenna time_from time_error_ms spread_ms reader_error_ms clock_synced clock_source clock_error_ms"
+    " lingering left loiter after_restart mode role box"
 ).split()
 READ_COLUMNS = "utc mono_ns reader chip antenna rssi_dbm reader_time reader_ms time_from error_us".split()
 

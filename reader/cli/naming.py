@@ -18,9 +18,9 @@ SocketOption = Annotated[
 ]
 
 
-def tell(config: Path | None, socket: Path | None, command: dict[str, object]) -> dict[str, Any]:
+def tell(config: Path | None, socket: Path | None, command: dict[str, object], limit_s: float = 10.0) -> dict[str, Any]:
     """The reply of the daemon on this box to a command; TimingMatError, in its words, if it refuses."""
-    reply = ask(socket or _socket_of(config), command)
+    reply = ask(socket or _socket_of(config), command, limit_s)
     if not reply.get("ok"):
         raise TimingMatError(f"the daemon says: {reply.get('error')}")
     return reply

@@ -25,7 +25,7 @@ from reader.messages import Split
 from reader.model import NS_PER_S, ChipRead, ClockQuality, Identity, Instant, Pick, Reads, Use
 from reader.passing import Rules
 from reader.regate import Highest, Regate
-from reader.telling import Teller, encode
+from reader.telling import Teller, encode, time_error_ms
 from reader.uplink import wire
 
 SQLITE = b"SQLite format 3\x00"
@@ -86,8 +86,9 @@ def regate(
 ) -> None:
     """Put raw reads through the gate again: the highest revision of each split, as JSON lines.
 
-    From a journal without other rules it gives the splits that were told. A line of JSON has `chip`, `utc_ns`,
-    `antenna`, `rssi_dbm`, in order of arrival, and `at_ns` where it arrived later than it was read.
+    From a journal without other rules it gives the splits that were told; otherwise no clock is known, and
+    `time_error_ms` is that of the reads alone, as `spread_ms`. A line of JSON has `chip`, `utc_ns`, `antenna`,
+    `rssi_dbm`, in order of arrival, and `at_ns` where it arrived later than it was read.
 
     Example: timing-mat regate journal.db --pick first --dead-time-s 60
     """
@@ -210,11 +211,13 @@ def _payloads(again: Regate, identity: Identity, told: dict[str, tuple[int, Spli
 
 def _as_told(teller: Teller, highest: Highest, was: tuple[int, Split] | None, n: int) -> tuple[int, Split]:
     split = replace(teller.split(highest.told, UNKNOWN), boot=highest.boot)
+    split = replace(split, time_error_ms=split.spread_ms)  # no clock was heard of
     if highest.is_for_clock:
         split = replace(split, revised_for="clock")
     if was is None:
         return n, split
     seq, old = was
     # What the gate does not decide is as it was told.
-    same = ("mode", "role", "boot", "clock", "bib", "listed", "time_error_ms")
-    return seq, replace(split, **{name: getattr(old, name) for name in same})
+    same = ("mode", "role", "boot", "clock", "bib", "listed")
+    split = replace(split, **{name: getattr(old, name) for name in same})
+    return seq, replace(split, time_error_ms=time_error_ms(split))

@@ -121,7 +121,9 @@ def _cells(told: Told) -> tuple[str, ...]:
     if split is None:
         assert heard is not None  # noqa: S101 - one of the two is what it was told by
         return (_time_of_day(heard.time), told.mat[2], heard.chip, heard.bib or "", "", "", "heard")
-    remarks: list[str] = [] if split.mode == "race" else [split.mode]
+    remarks: list[str] = [] if split.time_error_ms is None else [f"±{split.time_error_ms / 1000:.2f} s"]
+    if split.mode != "race":
+        remarks.append(split.mode)
     if split.rev > 1:
         remarks.append(f"rev {split.rev}: {split.revised_for or 'told again'}")
     if not split.clock.synced:

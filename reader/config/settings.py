@@ -180,7 +180,10 @@ class ChipsSettings(msgspec.Struct, frozen=True):
 
 
 class PanelSettings(msgspec.Struct, frozen=True):
-    """`[panel]`: BCM pin numbers; None where nothing is wired. ``quiet_hours``: local time, no buzzer."""
+    """`[panel]`: BCM pin numbers; None where nothing is wired. ``quiet_hours``: local time, no buzzer.
+
+    ``gun_name``: whose start the contact is.
+    """
 
     ready_led: Pin | None = None
     uplink_led: Pin | None = None
@@ -189,6 +192,7 @@ class PanelSettings(msgspec.Struct, frozen=True):
     buzzer: Pin | None = None
     button: Pin | None = None
     gun: Pin | None = None
+    gun_name: Text = "gun"
     power_fail: Pin | None = None
     quiet_hours: (
         Annotated[

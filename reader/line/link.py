@@ -9,34 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from reader.clock import Clock
 from reader.config import ReaderSettings
 from reader.errors import PortMissing, ReaderError
 from reader.line.activity import Activity, Heard60s
 from reader.line.auto import Place, Proof, Search, has_speeds, heard_since, probe_port
+from reader.line.errands import Errands
 from reader.line.port import Port, find_ports
 from reader.line.probe import Probe
 from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
-from reader.line.protocols.settings import Wanted
-from reader.line.stamps import stamps
-from reader.line.state import LinkState
+from reader.line.reader_clock import ReaderClock, ReaderTime
+from reader.line.stamps import BITS_A_BYTE, stamps
+from reader.line.state import Asked, LinkState, warned
 from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
 
 READ_WAIT_S = 0.1
 SILENT_S = 0.05  # a line that says nothing for so long has ended what it was saying
 REOPEN_S = 0.5
 ROOM_WAIT_S = 0.002
-
-
-class Asked(NamedTuple):
-    """What a profile asks of the reader on the line, if it is of the family that the profile is for."""
-
-    family: str
-    wanted: Wanted
 
 
 class Link:
@@ -59,7 +50,6 @@ class Link:
         self._clock = clock
         self._hand_on = hand_on
         self._has_room = has_room
-        self._zone = ZoneInfo(settings.zone)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"port {settings.name}", daemon=True)
         self._standing = Standing(hears=False, word="unknown", says="not opened yet")
@@ -77,6 +67,9 @@ class Link:
         self._standings: list[AntennaStanding] = []
         self._antennas_due_ns = 0
         self._talk: Conversation | None = None
+        self._reader_clock = ReaderClock(settings)
+        self._time: ReaderTime | None = None
+        self.errands = Errands()
         self.state = self._make_state()
 
     def start(self) -> None:
@@ -97,6 +90,7 @@ class Link:
                 self._live()
             except ReaderError as error:
                 self._stand(Standing(hears=False, word="fail", says=str(error)), self._clock.now())
+                self.errands.drop(str(error))
             except Exception as error:
                 says = f"a fault of this program in talking to the reader ({error!r}); it goes on, please report it"
                 self._stand(Standing(hears=False, word="fail", says=says), self._clock.now())
@@ -125,6 +119,8 @@ class Link:
                 self._converse(port, decoder, talk, [], has_to_show=turn.has_to_show)
         finally:
             port.close()
+            for given in self._reader_clock.finish(self._clock.now()):
+                self._hand_on(given)
 
     def _ports(self) -> list[str]:
         return find_ports() if self.settings.port == "auto" else [self.settings.port]
@@ -177,6 +173,8 @@ class Link:
     ) -> None:
         """Drain, stamp, decode, answer; until the port goes, or no reader shows itself that has to."""
         self._talk = talk
+        if self._family is not None:
+            self._reader_clock.begin(BY_NAME[self._family])
         now = last = self._clock.now()
         opening = talk.opened(now.mono_ns)
         self._send(port, talk, opening)
@@ -189,8 +187,9 @@ class Link:
         self._stand(talk.standing, now)
         while not self._stopping.is_set():
             wait_s = READ_WAIT_S if is_idle else SILENT_S
-            if (due_ns := talk.due_ns) is not None:
-                wait_s = min(wait_s, max(0.0, (due_ns - now.mono_ns) / NS_PER_S))
+            for due_ns in (talk.due_ns, self.errands.due_ns):
+                if due_ns is not None:
+                    wait_s = min(wait_s, max(0.0, (due_ns - now.mono_ns) / NS_PER_S))
             chunk = port.read(wait_s)
             if chunk is not None:
                 is_idle = False
@@ -206,7 +205,8 @@ class Link:
                     is_idle = True
                     events = decoder.idle()
                     self._take(port, talk, events, last, [])  # what is let out now came then
-            self._send(port, talk, talk.tick(now.mono_ns))
+            sent = talk.tick(now.mono_ns) + self._look_at_clock(talk, now)
+            self._send(port, talk, sent + self.errands.step(events, now.mono_ns))
             if proof is not None:
                 if proof.take(events):
                     self._note_found(port)
@@ -239,14 +239,17 @@ class Link:
         if talk.standing is not self._standing:
             self._stand(talk.standing, at)  # before the reads: a reader that reports one hears
         if reads:
-            self._hand_on(Reads(self.settings.name, at, self._zone_offset_ns(reads[0]), reads, came))
+            byte_ns = BITS_A_BYTE * NS_PER_S // self._baud if port.is_uart and self._baud else 0
+            for given in self._reader_clock.stamp(reads, at, came, byte_ns):
+                self._hand_on(given)
 
-    def _zone_offset_ns(self, read: ChipRead) -> int:
-        if read.reader_ns is None or self.settings.zone == "UTC":
-            return 0
-        local = datetime.fromtimestamp(read.reader_ns // NS_PER_S, UTC).replace(tzinfo=self._zone)
-        offset = local.utcoffset()
-        return int(offset.total_seconds()) * NS_PER_S if offset else 0
+    def _look_at_clock(self, talk: Conversation, now: Instant) -> bytes:
+        """Hand on what had to wait for a word on the reader's clock; where there is none yet, what to send for one."""
+        clock = self._reader_clock
+        clock.listen(talk.clock_said)
+        for given in clock.settle(now):
+            self._hand_on(given)
+        return talk.ask_clock(now.mono_ns) if clock.is_in_doubt else b""
 
     def _send(self, port: Port, talk: Conversation, data: bytes) -> None:
         if data:
@@ -276,11 +279,9 @@ class Link:
             self._antennas_due_ns = now_ns + NS_PER_S
             self._antennas = self._activity.last_minute(now_ns)
             self._standings = self._talk.antennas if self._talk is not None else []
-        word, says = standing.word, standing.says
-        asked = self._asked
-        if asked is not None and self._talk is not None and asked.family != self._family:
-            word = "warn" if word == "ok" else word
-            says = f"{says}; profile {asked.wanted.profile} is for {asked.family} and is not used"
+            self._time = self._reader_clock.state(now_ns)
+        wrong_profile = self._asked.says_of(self._family) if self._asked is not None and self._talk is not None else ""
+        word, says = warned(standing, self._reader_clock.warning, wrong_profile)
         return LinkState(
             name=self.settings.name,
             word=word,
@@ -294,4 +295,5 @@ class Link:
             standings=self._standings,
             progress_ns=now_ns,
             found=self._found,
+            time=self._time,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,83 @@ def test_after_a_step_in_the_middle_of_a_run_all_highest_revisions_have_the_righ
     assert [(one.hearing, one.rev) for one in bodies.coverages] == [("up", 1), ("up", 2)]
     [notice] = [notice for notice in bodies.notices if notice.kind == "clock"]
     assert notice.offset_us == round(-wrong_s * 1_000_000)
+
+
+def test_the_error_of_a_time_told_without_a_good_clock_is_told_when_it_is_known(tmp_path: Path) -> None:
+    clock = FakeClock(synced=False)
+    run = Run(tmp_path / "j.db", clock)
+    run.begin_hearing()
+    for _ in range(5):
+        run.hear(("A1", -50))
+        run.hear(("B2", -50), error_us=4_000)
+        run.wait(0.1)
+    run.wait(2)
+    clock.step(HOUR_S)
+    clock.synced, clock.error_ms = True, 300.0
+    run.wait(1)
+    run.wait(31)
+    settle(run)
+    run.end()
+    splits = told(tmp_path / "j.db").splits
+    assert [(split.chip, split.rev, split.revised_for or None) for split in splits] == [
+        ("A1", 1, None),
+        ("B2", 1, None),
+        ("A1", 2, "clock"),
+        ("B2", 2, "clock"),
+    ]
+    assert [(split.time_error_ms, split.clock.error_ms) for split in splits[:2]] == [(None, None)] * 2
+    for was, again, reader_ms in zip(splits[:2], splits[2:], (0, 4), strict=True):
+        assert (was.spread_ms, was.reader_error_ms) == (again.spread_ms, again.reader_error_ms)
+        assert again.spread_ms
+        assert again.reader_error_ms == reader_ms
+        assert again.clock.error_ms == 300 + reader_ms
+        assert again.time_error_ms == pytest.approx(math.hypot(again.spread_ms, 300 + reader_ms), abs=0.001)
+
+
+@pytest.mark.parametrize(("step_s", "revisions"), [(0.1, 2), (0.0015, 1)])
+def test_what_the_readers_clock_may_be_off_hides_no_step_of_the_hosts(
+    step_s: float, revisions: int, tmp_path: Path
+) -> None:
+    """The host claimed 2 ms, the split 502: by more than 2 it is told again, and then never more."""
+    clock = FakeClock()
+    clock.error_ms = 2.0
+    run = Run(tmp_path / "j.db", clock)
+    run.begin_hearing()
+    run.hear(("A1", -50), error_us=500_000)
+    run.wait(2)
+    clock.step(step_s)
+    for _ in range(200):
+        run.wait(1)
+    run.end()
+    splits = told(tmp_path / "j.db").splits
+    assert [split.clock.error_ms for split in splits] == [502.0] * revisions
+
+
+def test_an_entry_of_an_earlier_version_is_told_again_without_an_error(tmp_path: Path) -> None:
+    clock = FakeClock(synced=False)
+    run = Run(tmp_path / "j.db", clock)
+    run.begin_hearing()
+    run.hear(("A1", -50))
+    run.wait(2)
+    path = run.die()
+    database = sqlite3.connect(path)
+    [(body,)] = database.execute("select body from entry where type = 'split'")
+    old = json.loads(body)
+    del old["spread_ms"], old["reader_error_ms"]
+    database.execute(
+        "update entry set body = ? where type = 'split'", (json.dumps(old, separators=(",", ":")).encode(),)
+    )
+    database.commit()
+    database.close()
+    clock.synced, clock.error_ms = True, 2.0
+    again = Run(path, clock)
+    again.wait(1)
+    again.wait(31)
+    settle(again)
+    again.end()
+    [was, now] = told(path).splits
+    assert (was.time_error_ms, was.spread_ms) == (None, None)
+    assert (now.revised_for, now.time_error_ms, now.spread_ms, now.clock.error_ms) == ("clock", None, None, 2.0)
 
 
 def test_nothing_is_told_again_within_thirty_seconds_nor_twice(tmp_path: Path) -> None:

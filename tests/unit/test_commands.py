@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reader.box.commands import AskStatus, Gun, Mark, Ping, input_from, parse
+from reader.box.commands import AskStatus, Clocks, Gun, Mark, Ping, input_from, parse
 from reader.clock import utc_ns_from_rfc3339
 from reader.errors import UsageError
 from reader.model import NS_PER_S, Fired, Instant, Marked
@@ -22,6 +22,8 @@ NOW = Instant(utc_ns_from_rfc3339("2026-03-07T14:00:00Z"), 1_000 * NS_PER_S)
         ({"do": "mark"}, Mark()),
         ({"do": "mark", "text": "Führungswagen"}, Mark(text="Führungswagen")),
         ({"do": "gun", "name": "wave 2"}, Gun(name="wave 2")),
+        ({"do": "clock"}, Clocks()),
+        ({"do": "clock", "set": True, "reader": "left"}, Clocks(set=True, reader="left")),
     ],
 )
 def test_what_a_command_means(command: dict[str, Any], expected: object) -> None:
@@ -31,7 +33,7 @@ def test_what_a_command_means(command: dict[str, Any], expected: object) -> None
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ({"do": "explode"}, "do: found 'explode', expected one of: ping, status, mark, gun"),
+        ({"do": "explode"}, "do: found 'explode', expected one of: ping, status, mark, gun, clock"),
         ({"do": "gun"}, "name: missing; gun needs it: a line of text, 1 to 63 characters"),
         ({"do": "gun", "name": ""}, "name: found '', expected a line of text, 1 to 63 characters"),
         ({"do": "gun", "name": "a\nb"}, r"name: found 'a\nb', expected a line of text, 1 to 63 characters"),
@@ -39,6 +41,7 @@ def test_what_a_command_means(command: dict[str, Any], expected: object) -> None
         ({"do": "mark", "text": "x" * 201}, "expected a line of text, at most 200 characters"),
         ({"do": "mark", "txt": "x"}, "txt: not a key of mark, which has: text, id, by"),
         ({"do": "gun", "name": "a", "at": 5}, "at: found 5, expected text"),
+        ({"do": "clock", "set": "yes"}, "set: found 'yes', expected true or false"),
     ],
 )
 def test_what_is_refused_and_in_which_words(command: dict[str, Any], says: str) -> None:

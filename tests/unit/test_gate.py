@@ -316,6 +316,116 @@ def test_a_change_still_owed_at_absence_goes_out_with_the_closing() -> None:
     assert mat.told() == []
 
 
+@pytest.mark.parametrize("stray_dbm", [-40, -52])
+def test_a_strong_stray_before_the_crossing_does_not_keep_its_time(stray_dbm: int) -> None:
+    """None of the crossing's reads is six decibels stronger than it, but they have company."""
+    mat = Mat()
+    mat.hear(98.5, dbm=stray_dbm)
+    walk_by(mat, 100)
+    mat.until(108.6)
+    assert mat.times() == [(1, None, 98.5), (2, "stronger", 100)]
+    mat.until(150)
+    assert mat.told() == []
+
+
+def test_of_strays_without_company_the_first_told_stays_but_for_six_decibels() -> None:
+    mat = Mat()
+    mat.hear(98, dbm=-45)
+    mat.hear(99, 100, 101, dbm=-40)
+    mat.hear(102, dbm=-39)
+    mat.until(104)
+    assert mat.times() == [(1, None, 98), (2, "stronger", 102)]
+
+
+def test_a_stray_keeps_its_time_when_the_company_comes_after_the_moment_of_lingering() -> None:
+    mat = Mat()
+    mat.hear(98, 106, dbm=-40)
+    mat.hear(106.1, 106.2, 106.3, dbm=-41)
+    mat.until(140)
+    assert mat.times() == [(1, None, 98), (2, "still_here", 98), (3, "left", 98)]
+
+
+def test_a_crossing_told_with_company_is_not_told_again_for_weaker_company() -> None:
+    mat = Mat()
+    walk_by(mat, 100)
+    mat.hear(103, 103.1, dbm=-52)
+    mat.until(106)
+    assert mat.times() == [(1, None, 100)]
+
+
+# ---- how far off the time may be ---------------------------------------------------------------------------
+
+
+def test_the_slower_it_goes_over_the_wider_the_interval() -> None:
+    widths = []
+    for step_s in (0.01, 0.05, 0.1):
+        mat = Mat()
+        for place, dbm in enumerate([-70, -66, -62, -58, -55, -58, -62, -66, -70]):
+            mat.hear(100 + place * step_s, dbm=dbm)
+        mat.until(102)
+        [told] = mat.told()
+        widths.append(told.half_width_ns)
+    assert 0 < widths[0] < widths[1] < widths[2] < S
+
+
+def test_by_first_it_is_known_better_when_all_has_been_heard() -> None:
+    mat = Mat("first")
+    for place, dbm in enumerate([-70, -66, -62, -58, -55, -58, -62, -66, -70]):
+        mat.hear(100 + place * 0.02, dbm=dbm)
+    mat.until(140)
+    at_once, left = mat.told()
+    assert left.utc_ns == at_once.utc_ns
+    assert left.half_width_ns < at_once.half_width_ns
+
+
+@pytest.mark.parametrize("pick", ["best", "last"])
+def test_a_time_that_stays_as_it_was_told_keeps_its_interval(pick: Pick) -> None:
+    """What came since would make it another time, with another interval."""
+    mat = Mat(pick)
+    walk_by(mat, 100)
+    mat.until(102)
+    mat.hear(103, 103.6, dbm=-52)
+    mat.hear(108.1, dbm=-60)
+    told = mat.told()
+    mat.until(140)
+    told += mat.told()
+    widths_by_time = {one.utc_ns: {other.half_width_ns for other in told if other.utc_ns == one.utc_ns} for one in told}
+    assert [len(widths) for widths in widths_by_time.values()] == ([1] if pick == "best" else [1, 1, 1])
+    whys = ["still_here", "left"] if pick == "best" else ["heard_again", "still_here", "heard_again", "left"]
+    assert [one.revised_for for one in told] == [None, *whys]
+
+
+def test_an_interval_of_a_time_told_again_is_that_of_the_new_one() -> None:
+    mat = Mat()
+    mat.hear(98.5, dbm=-40)
+    walk_by(mat, 100)
+    mat.until(108)
+    stray, crossing = mat.told()
+    assert stray.half_width_ns != crossing.half_width_ns
+    alone = Mat()
+    walk_by(alone, 100)
+    alone.until(108)
+    assert crossing.half_width_ns == alone.told()[0].half_width_ns
+
+
+def test_the_readers_error_is_the_largest_of_the_reads_whatever_else_was_heard() -> None:
+    for errors_us, has_host_read, error_ns in (
+        ((40, 1_500, 20), False, 1_500_000),
+        ((40, 1_500), True, 1_500_000),
+        ((), True, 0),
+    ):
+        mat = Mat()
+        for place, error_us in enumerate(errors_us):
+            at = Instant(UTC_OFFSET_NS + 100 * S, 100 * S)
+            read = ChipRead("A1", 1, -60, None, None, 0)
+            mat.gate.hear(Reads("north", at, 0, [read], [at.mono_ns + place], "disciplined", error_us), at.mono_ns)
+        if has_host_read:
+            mat.hear(100.1, dbm=-60)
+        mat.until(102)
+        [told] = mat.told()
+        assert (told.time_from, told.error_ns) == ("host" if has_host_read else "disciplined", error_ns)
+
+
 # ---- two passings ------------------------------------------------------------------------------------------
 
 

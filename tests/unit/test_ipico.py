@@ -321,10 +321,10 @@ def test_each_form_of_the_simulator_is_read(form: Form) -> None:
     assert stamp_ns == at_ns
 
 
-def test_nothing_is_said_to_the_reader() -> None:
+def test_it_hears_from_the_start_and_is_asked_only_what_changes_nothing() -> None:
     talk = Conversation()
     assert not talk.standing.hears
-    assert talk.opened(0) + talk.heard([], 1) + talk.tick(2) == b""
+    assert talk.opened(0) + talk.heard([], 1) + talk.tick(2) == b"ab00000222\r\n"
     assert (talk.standing.hears, talk.standing.word) == (True, "ok")
 
 

@@ -40,7 +40,7 @@ class Panel:
     def __init__(self, factory: MockFactory) -> None:
         self.told: list[Fired | Marked] = []
         self.clock = SystemClock()
-        self.inputs = Inputs(PanelSettings(gun=17, button=4), self.clock, self.told.append, factory)
+        self.inputs = Inputs(PanelSettings(gun=17, gun_name="elites", button=4), self.clock, self.told.append, factory)
         self.inputs.start()
         self.pins: dict[str, Any] = {"gun": factory.pin(17), "button": factory.pin(4)}
 
@@ -65,7 +65,7 @@ def test_a_gun_has_the_time_of_its_first_edge_however_late_that_is_told(panel: P
     wait_until(lambda: panel.told, 5, "the gun")
     [fired] = panel.told
     assert isinstance(fired, Fired)
-    assert (fired.name, fired.source, fired.is_given) == ("gun", "input", False)
+    assert (fired.name, fired.source, fired.is_given) == ("elites", "input", False)
     assert fired.at.mono_ns == pytest.approx(first_ns, abs=1_000)
     now = panel.clock.now()
     assert fired.at.utc_ns - fired.at.mono_ns == pytest.approx(now.utc_ns - now.mono_ns, abs=MS)

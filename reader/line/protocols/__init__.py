@@ -61,6 +61,14 @@ class AntennaStanding(NamedTuple):
     revisit_ms: float | None
 
 
+class ClockSaid(NamedTuple):
+    """What a reader said its clock shows (as ``ChipRead.reader_ns``), when it was asked, and when the answer came."""
+
+    reader_ns: int
+    asked_ns: int
+    came_ns: int
+
+
 class Conversation(Protocol):
     """What the host says to one reader, sans-IO; times are monotonic nanoseconds, passed in.
 
@@ -69,6 +77,7 @@ class Conversation(Protocol):
 
     standing: Standing
     baud: int | None
+    clock_said: ClockSaid | None  # the last answer; None where the family has no clock to be asked for
 
     @property
     def due_ns(self) -> int | None:
@@ -87,8 +96,21 @@ class Conversation(Protocol):
     def tick(self, now_ns: int) -> bytes:
         """Time has passed (called at least ten times a second): what to send."""
 
+    def ask_clock(self, now_ns: int) -> bytes:
+        """Its clock is in doubt: what to send, so that ``clock_said`` is soon another; nothing if it can't be asked."""
+
     def closing(self) -> bytes:
         """The port is about to be closed on purpose: what to send, so that the reader is left in peace."""
+
+
+class Clockless:
+    """What a conversation with a reader has whose clock can't be asked for."""
+
+    clock_said: ClockSaid | None = None
+
+    def ask_clock(self, now_ns: int) -> bytes:
+        """There is nothing to ask."""
+        return b""
 
 
 class Known(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Standing
 from reader.line.protocols.settings import Wanted
 from reader.model import Event
 
 
-class Listening:
+class Listening(Clockless):
     """A :class:`Conversation` of one side. That the reader is there shows only when a chip is."""
 
     def __init__(self, wanted: Wanted | None = None) -> None:

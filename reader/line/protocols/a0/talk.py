@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Standing
 from reader.line.protocols.a0.ask import CHECK, ask, code_of, find_baud
 from reader.line.protocols.a0.band import Band, band_from, is_possible, lies_in, words_from_band
 from reader.line.protocols.a0.frame import (
@@ -46,7 +46,7 @@ class _Forbidden(Stuck):
     """It could be polled, but may not."""
 
 
-class Conversation:
+class Conversation(Clockless):
     """Sets the reader up, polls it and watches over it; starts over for ever."""
 
     def __init__(self, wanted: Wanted | None = None) -> None:

@@ -28,6 +28,10 @@ Sources: IPICO Reader Serial Protocol 1.00 (2007); control replies, banners and 
 a Lite by the rusty-timer project; manuals of the Trident TimeMachine, whose word alone it is that FS and LS stand on
 the line (a Lite tells them by bits of tt).
 
+It reports reads by itself from the moment it has power, and nothing has to be said to it. It is asked what its clock
+shows all the same (:mod:`.talk`): a clock that is known before any chip comes can time the first one, and silence
+after answers means something where silence alone does not.
+
 This is the hot path of the box: all whole lines of a chunk are cut and told apart by one regular expression, and
 what repeats from read to read (the second, the chip's code) is remembered. A line at a time costs several times that.
 """
@@ -36,7 +40,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from reader.line.protocols.ipico.ask import identify, is_proof
+from reader.line.protocols.ipico.ask import ClockSet, identify, is_proof, set_clock
 from reader.line.protocols.ipico.frame import (
     BINARY_SIZE,
     BYTE,
@@ -47,12 +51,23 @@ from reader.line.protocols.ipico.frame import (
     read_from_binary,
     read_from_match,
 )
+from reader.line.protocols.ipico.talk import Conversation
 from reader.line.protocols.ipico.trident import fields_from_trident, trident_from_line
-from reader.line.protocols.listening import Listening
 from reader.line.protocols.settings import Setting
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
-__all__ = ["MAX_LINE", "ON_START", "SETTINGS", "Conversation", "Decoder", "fields", "identify", "is_proof"]
+__all__ = [
+    "MAX_LINE",
+    "ON_START",
+    "SETTINGS",
+    "ClockSet",
+    "Conversation",
+    "Decoder",
+    "fields",
+    "identify",
+    "is_proof",
+    "set_clock",
+]
 
 # The longest frame is a control reply with 254 bytes of data. Of a line that never ends so much is kept, for a
 # frame may have begun in it.
@@ -106,7 +121,6 @@ class Decoder:
 # An IPICO is set up with its maker's software: it has no region, and no power that could break a law.
 SETTINGS: tuple[Setting, ...] = ()
 ON_START: frozenset[str] = frozenset()
-Conversation = Listening  # It reports by itself from the moment it has power.
 
 
 def fields(frame: bytes) -> dict[str, object]:

@@ -1,7 +1,11 @@
-"""What an IPICO or a Trident tells of itself, asked without changing anything in it.
+"""What an IPICO or a Trident tells of itself, asked without changing anything in it; and how its clock is set.
 
 Its statistics (command 0a) are not asked for: asking sets their counters to zero. Sources as in :mod:`.ipico`; the
 Trident's commands are from its manual (TimeMachine, "Command port communications").
+
+A clock can be told whole seconds only, so when it is told them decides how right it is. What it then shows is the
+second told plus a lag, and the same lag each time: half a second for a Lite, all five times that one was captured being
+set, whatever its clock showed before. Where the lag turns out to be another, it is told once more.
 """
 
 from __future__ import annotations
@@ -9,9 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from reader.line.protocols import Known
-from reader.line.protocols.asking import Question, Script
+from reader.line.protocols.asking import Question, Script, Stuck, pause
 from reader.model import NS_PER_S, ChipRead, Event, Reply
 
 GET_CLOCK = b"ab00000222\r\n"
@@ -22,6 +27,13 @@ GET_TRIDENT_DATE = b"$GETDATE\r\n"
 MODES = ("every read", "trigger", "trigger 2", "events", "events 2", "first and last seen")
 # Answers whose own frame tells more than the question's: a question that comes back as an echo proves nothing.
 _TELLING = {"clock", "mode", "statistics", "gun", "log", "clock_was_set"}
+
+READINGS = 5  # of one clock
+READING_TRIES = 3
+ANSWER_NS = NS_PER_S
+LATE_NS = 2 * NS_PER_S  # so long after a question without an answer none comes any more
+APPLIED_NS = NS_PER_S  # the manual: at the next rollover
+WRONG_NS = NS_PER_S  # off by more it has not been set
 
 _MODEL = re.compile(r"\(([^()]*\b(?:Super Elite|Elite|Lite)\b[^()]*)\)")
 _FIRMWARE = re.compile(r"\bv([0-9][^()]*)")
@@ -79,3 +91,162 @@ def _says_of_mode(reply: Reply | None) -> tuple[str, ...]:
     named = MODES[mode] if mode < len(MODES) else f"mode {mode}"
     timeout = f", again after {reply.fields['timeout_s']} s" if mode >= 3 else ""
     return (f"reports {named}{timeout}",)
+
+
+# ---- its clock -------------------------------------------------------------------------------------------
+
+
+class ClockSet(NamedTuple):
+    """A reader's clock less the host's before and after it was set; None where it showed no time."""
+
+    before_ns: int | None
+    after_ns: int
+    says: str
+
+
+class _Kind(NamedTuple):
+    """How the clock of one kind of reader is asked for and set.
+
+    ``is_set``: whether a reply says that it was; None where the manual knows of no such reply. ``apart_ns``: between
+    two readings, so that they fall differently between two steps of the clock. ``near_ns``: off by so little is well
+    set, for the readings say no more. ``lag_ns``: as is to be expected.
+    """
+
+    question: bytes
+    name: str
+    telling: Callable[[datetime], bytes]
+    is_set: Callable[[Reply], bool] | None
+    step_ns: int
+    apart_ns: int
+    near_ns: int
+    lag_ns: int
+
+
+def set_clock(now_utc_ns: Callable[[], int], zone_offset_ns: int = 0) -> Script[ClockSet]:
+    """Set its clock to the host's, and look what it shows then. Stuck where it doesn't answer, or is still wrong.
+
+    ``now_utc_ns``: the host's clock, UTC. ``zone_offset_ns``: what to add to it, for a reader that keeps local time.
+    """
+
+    def now_ns() -> int:
+        return now_utc_ns() + zone_offset_ns
+
+    if not 2000 <= datetime.fromtimestamp(now_ns() // NS_PER_S, UTC).year < 2100:
+        raise Stuck("the clock of this box is not set: no other can be set by it")
+    kind = yield from _kind_of_clock()
+    before_ns = yield from _offset(kind, now_ns)
+    after_ns, lag_ns = yield from _set_to_second(kind, now_ns, kind.lag_ns)
+    if after_ns is None or abs(after_ns) > kind.near_ns:
+        after_ns, lag_ns = yield from _set_to_second(kind, now_ns, lag_ns)
+    if after_ns is None:
+        raise Stuck("its clock was set, and still shows no time: look at its battery")
+    if abs(after_ns) > WRONG_NS:
+        raise Stuck(f"its clock was set twice, and is still {_words_from_offset(after_ns)}")
+    was = "was not set" if before_ns is None else f"was {_words_from_offset(before_ns)}"
+    return ClockSet(before_ns, after_ns, f"its clock {was}, and is now {_words_from_offset(after_ns)}")
+
+
+def _kind_of_clock() -> Script[_Kind]:
+    """An IPICO says what its clock shows; a Trident that it doesn't know the question."""
+    reply = yield from _reading(GET_CLOCK, lambda reply: _is_clock(reply) or reply.name == "unhandled")
+    return _TRIDENT if reply.name == "unhandled" else _IPICO
+
+
+def _set_to_second(kind: _Kind, now_ns: Callable[[], int], lag_ns: int) -> Script[tuple[int | None, int]]:
+    """Tell it the second at which it will be right with this lag; by how much it is off then, and its true lag."""
+    yield from pause((lag_ns - now_ns()) % NS_PER_S)
+    told_ns = now_ns()
+    # The nearest: the pause may have ended a little late, and the host's clock have been set in it.
+    second = (told_ns - lag_ns + NS_PER_S // 2) // NS_PER_S
+    telling = kind.telling(datetime.fromtimestamp(second, UTC))
+    is_set = kind.is_set
+    if is_set is None:
+        yield Question("to set its clock", telling, _answers("date", "unhandled"), tries=1, wait_ns=ANSWER_NS)
+    else:
+        answer = yield Question(
+            "to set its clock", telling, lambda reply: is_set(reply) or reply.name == "error", 1, LATE_NS
+        )
+        if answer is None:
+            raise Stuck("does not answer when its clock is to be set", is_unanswered=True)
+        if answer.name == "error":
+            raise Stuck(f"refuses to have its clock set: {answer.fields['says']}")
+    yield from pause(APPLIED_NS)
+    off_ns = yield from _offset(kind, now_ns)
+    return off_ns, lag_ns if off_ns is None else told_ns + off_ns - second * NS_PER_S
+
+
+def _offset(kind: _Kind, now_ns: Callable[[], int]) -> Script[int | None]:
+    """Its clock less the host's; None if it shows no time.
+
+    Each reading sets bounds: what it shows is the beginning of a step, and was so between asking and answer.
+    """
+    least_ns: list[int] = []
+    most_ns: list[int] = []
+    for _ in range(READINGS):
+        asked_ns = now_ns()
+        reply = yield from _reading(kind.question, lambda reply: reply.name == kind.name and _is_clock(reply))
+        came_ns, shown_ns = now_ns(), reply.fields["reader_ns"]
+        if not isinstance(shown_ns, int):
+            return None
+        least_ns.append(shown_ns - came_ns)
+        most_ns.append(shown_ns + kind.step_ns - asked_ns)
+        yield from pause(kind.apart_ns)
+    return (max(least_ns) + min(most_ns)) // 2
+
+
+def _reading(question: bytes, is_answer: Callable[[Reply], bool]) -> Script[Reply]:
+    """The answer to a question about its clock, asked again if there is none."""
+    refusal: Reply | None = None
+    for _ in range(READING_TRIES):
+        reply = yield Question(
+            "its clock", question, lambda reply: is_answer(reply) or reply.name == "error", 1, ANSWER_NS
+        )
+        if reply is not None and reply.name != "error":
+            return reply
+        refusal = reply or refusal
+        # An answer that is only late must not be taken for one to the next question.
+        yield from pause(LATE_NS)
+    if refusal is not None:
+        raise Stuck(f"refuses to say what its clock shows: {refusal.fields['says']}")
+    raise Stuck("does not say what its clock shows: look at its power and its cable", is_unanswered=True)
+
+
+def _is_clock(reply: Reply) -> bool:
+    """Whether it says what a clock shows, if only that it shows no time; a question that comes back does not."""
+    return "reader_ns" in reply.fields and reply.name in ("clock", "date")
+
+
+def _words_from_offset(offset_ns: int) -> str:
+    return f"{abs(offset_ns) / NS_PER_S:.3f} s {'behind' if offset_ns < 0 else 'ahead'}"
+
+
+def _ipico_telling(moment: datetime) -> bytes:
+    """``ab 00 07 01 yy mm dd DW hh mm ss LL``, in BCD; DW from Sunday, 00."""
+    summed = f"000701{moment:%y%m%d}{moment.isoweekday() % 7:02d}{moment:%H%M%S}"
+    return f"ab{summed}{sum(summed.encode()) & 0xFF:02x}\r\n".encode()
+
+
+def _trident_telling(moment: datetime) -> bytes:
+    return f"$SETDATE:{moment:%y%m%d%H%M%S}\r\n".encode()
+
+
+_IPICO = _Kind(
+    GET_CLOCK,
+    "clock",
+    _ipico_telling,
+    lambda reply: reply.name == "set_clock" and not reply.fields["data"],  # with data it is the command that comes back
+    step_ns=NS_PER_S // 100,
+    apart_ns=37 * NS_PER_S // 1000,
+    near_ns=NS_PER_S // 100,
+    lag_ns=NS_PER_S // 2,
+)
+_TRIDENT = _Kind(
+    GET_TRIDENT_DATE,
+    "date",
+    _trident_telling,
+    None,
+    step_ns=NS_PER_S,
+    apart_ns=NS_PER_S // 5,
+    near_ns=NS_PER_S // 5,
+    lag_ns=0,
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Standing
 from reader.line.protocols.asking import Asking, Script, pause
 from reader.line.protocols.m100.frame import BAD_COMMAND, Form, in_form
 from reader.line.protocols.m100.polling import ENOUGH, SILENT_NS, Polling
@@ -25,7 +25,7 @@ CHECK = "check its power and the cable, and that `baud` is what it is set to"
 UNANSWERED = f"does not answer at this baud: {CHECK}"
 
 
-class Conversation:
+class Conversation(Clockless):
     """Sets the module up, polls it and watches over it; starts over for ever."""
 
     def __init__(self, wanted: Wanted | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from reader.line.protocols import AntennaStanding, Standing, State
+from reader.line.protocols import AntennaStanding, Clockless, Standing, State
 from reader.line.protocols.asking import Asking, Stuck
 from reader.line.protocols.rounds import Rounds
 from reader.line.protocols.settings import Wanted
@@ -24,7 +24,7 @@ FAULT_NS = 10 * NS_PER_S
 HOT_C = 60  # of the module itself; from some 80 it transmits less
 
 
-class Conversation:
+class Conversation(Clockless):
     """Sets the module up, starts the stream and watches over it; starts over for ever."""
 
     def __init__(self, wanted: Wanted | None = None) -> None:

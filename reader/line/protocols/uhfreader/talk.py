@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Standing
 from reader.line.protocols.asking import Asking, Script, pause
 from reader.line.protocols.settings import Wanted
 from reader.line.protocols.uhfreader.frame import BAUDS
@@ -21,7 +21,7 @@ REGION_AGAIN_NS = 10 * NS_PER_S
 CHECK = "check its power, the cable (TX and RX crossed?) and that `baud` is what it is set to"
 
 
-class Conversation:
+class Conversation(Clockless):
     """Sets the reader up, asks it for rounds and watches over it; starts over for ever."""
 
     def __init__(self, wanted: Wanted | None = None) -> None:

@@ -1,0 +1,65 @@
+"""`timing-mat clock`: the clocks of this box and of its readers, side by side; sets the readers'."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from reader.cli.naming import SocketOption, tell
+from reader.cli.run import ConfigOption
+from reader.clocks import Clocks
+
+SET_LIMIT_S = 60.0
+
+
+def clock(
+    set_it: Annotated[
+        bool, typer.Option("--set", help="Set the readers' clocks to this box's UTC, and read them back.")
+    ] = False,
+    reader: Annotated[str | None, typer.Option(help="Only this reader's.", show_default=False)] = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, for programs.")] = False,
+) -> None:
+    """Show how good this box's clock is, and how its readers' stand against it.
+
+    Reads bear the reader's time where it can be followed, so a reader's clock need not be right: only to run evenly.
+    Its zone is found, while this box's clock is good.
+
+    Example: timing-mat clock --set
+    """
+    command: dict[str, object] = {"do": "clock", "set": set_it, "by": "clock"}
+    reply = tell(config, socket, command if reader is None else command | {"reader": reader}, limit_s=SET_LIMIT_S)
+    if as_json:
+        print(json.dumps({"did": reply["did"], **reply["clocks"]}))
+        return
+    console = Console()
+    for did in reply["did"]:
+        console.print(escape(did))
+    _show(msgspec.convert(reply["clocks"], Clocks), reader, console)
+
+
+def _show(clocks: Clocks, only: str | None, console: Console) -> None:
+    host = clocks.host
+    table = Table("clock", "time", "zone", "ahead, ms", "drift, ppm", "set", "says", box=None, pad_edge=False)
+    word = f"synchronised ({host.source})" if host.synced else f"not synchronised ({host.source})"
+    error = "" if host.error_ms is None else f", off by at most {host.error_ms:.3g} ms"
+    table.add_row("this box", host.time.removesuffix("Z")[:-4], "UTC", "", "", "", word + error)
+    for one in clocks.readers:
+        if only in (None, one.reader):
+            table.add_row(
+                escape(one.reader),
+                one.time or "no date",
+                one.zone or "?",
+                "" if one.ahead_ms is None else f"{one.ahead_ms:+.0f}",
+                "" if one.drift_ppm is None else f"{one.drift_ppm:+.1f}",
+                f"{one.steps} times" if one.steps else "",
+                escape(one.says),
+            )
+    console.print(table)

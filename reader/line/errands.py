@@ -1,0 +1,93 @@
+"""Errands: scripts that others have run on a reader's line while the mat goes on listening to it.
+
+Whoever wants something of the reader (set its clock, test it) hands in a script from any thread and waits; the port
+thread says what it says between two chunks, and shows it every answer besides the conversation.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from reader.errors import ReaderError
+from reader.line.protocols.asking import Asking, Script, Stuck
+from reader.model import Event, Reply
+
+T = TypeVar("T")
+
+
+class _Errand:
+    def __init__(self, script: Script[Any]) -> None:
+        self.asking: Asking[Any] = Asking(script)
+        self.is_begun = False
+        self.is_given_up = False
+        self.trouble = ""
+        self.done = threading.Event()
+
+
+class Errands:
+    """One after the other, in the order in which they were handed in."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        self._now: _Errand | None = None
+
+    def run(self, script: Script[T], limit_s: float) -> T:
+        """From any other thread: what the script returns. ReaderError where the reader does not go along in time."""
+        errand = _Errand(script)
+        self._waiting.put(errand)
+        if not errand.done.wait(limit_s):
+            errand.is_given_up = True
+            raise ReaderError(f"the reader's line was not free within {limit_s:g} s: look at its cable and its power")
+        if errand.trouble:
+            raise ReaderError(errand.trouble)
+        return cast(T, errand.asking.result)
+
+    def step(self, events: Sequence[Event], now_ns: int) -> bytes:
+        """The port thread: these came; what to send."""
+        errand = self._now or self._next()
+        if errand is None:
+            return b""
+        try:
+            sent = self._go_on(errand, events, now_ns)
+        except Stuck as stuck:
+            errand.trouble = str(stuck)
+            sent = b""
+        if errand.trouble or errand.asking.is_done:
+            errand.done.set()
+            self._now = None
+        return sent
+
+    @property
+    def due_ns(self) -> int | None:
+        """When :meth:`step` has something to do though nothing comes."""
+        return None if self._now is None else self._now.asking.due_ns
+
+    def drop(self, says: str) -> None:
+        """The line is gone: whoever waits is told so."""
+        while (errand := self._now or self._next()) is not None:
+            errand.trouble = says
+            errand.done.set()
+            self._now = None
+
+    def _next(self) -> _Errand | None:
+        while True:
+            try:
+                errand = self._waiting.get_nowait()
+            except queue.Empty:
+                return None
+            if not errand.is_given_up:
+                self._now = errand
+                return errand
+
+    def _go_on(self, errand: _Errand, events: Sequence[Event], now_ns: int) -> bytes:
+        if not errand.is_begun:
+            errand.is_begun = True
+            return errand.asking.begin(now_ns)
+        sent = b""
+        for event in events:
+            if isinstance(event, Reply) and not errand.asking.is_done:
+                sent += errand.asking.heard(event, now_ns)
+        return sent if errand.asking.is_done else sent + errand.asking.tick(now_ns)
