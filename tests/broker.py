@@ -133,6 +133,8 @@ class Subscriber:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        if (left_open := self._client.socket()) is not None:
+            left_open.close()  # the loop may have ended before it saw the broker hang up
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""

@@ -192,6 +192,7 @@ def test_what_was_held_when_the_line_went_is_not_lost(tmp_path: Path, mosquitto:
         wait_until(lambda: daemon.status()["counts"]["reads"] == before + 5, 10, "the reads")
 
 
+@pytest.mark.long
 def test_the_clock_of_a_simulated_reader_is_shown_set_and_read_back(tmp_path: Path, mosquitto: Mosquitto) -> None:
     link = tmp_path / "reader"
     play = [COMMAND, "simulate", "--link", str(link), "--runners", "3", "--minutes", "2", "--date", "2001-04-01"]

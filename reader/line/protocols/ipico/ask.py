@@ -35,6 +35,7 @@ LATE_NS = 2 * NS_PER_S  # so long after a question without an answer none comes 
 APPLIED_NS = NS_PER_S  # the manual: at the next rollover
 WRONG_NS = NS_PER_S  # off by more it has not been set
 
+_REFUSALS = ("error", "unhandled")
 _MODEL = re.compile(r"\(([^()]*\b(?:Super Elite|Elite|Lite)\b[^()]*)\)")
 _FIRMWARE = re.compile(r"\bv([0-9][^()]*)")
 
@@ -107,15 +108,16 @@ class ClockSet(NamedTuple):
 class _Kind(NamedTuple):
     """How the clock of one kind of reader is asked for and set.
 
-    ``is_set``: whether a reply says that it was; None where the manual knows of no such reply. ``apart_ns``: between
-    two readings, so that they fall differently between two steps of the clock. ``near_ns``: off by so little is well
-    set, for the readings say no more. ``lag_ns``: as is to be expected.
+    ``is_set``: whether a reply says that it was. ``says_so``: whether it is sure to say anything then. ``apart_ns``:
+    between two readings, so that they fall differently between two steps of the clock. ``near_ns``: off by so little
+    is well set, for the readings say no more. ``lag_ns``: as is to be expected.
     """
 
     question: bytes
     name: str
     telling: Callable[[datetime], bytes]
-    is_set: Callable[[Reply], bool] | None
+    is_set: Callable[[Reply], bool]
+    says_so: bool
     step_ns: int
     apart_ns: int
     near_ns: int
@@ -159,17 +161,13 @@ def _set_to_second(kind: _Kind, now_ns: Callable[[], int], lag_ns: int) -> Scrip
     # The nearest: the pause may have ended a little late, and the host's clock have been set in it.
     second = (told_ns - lag_ns + NS_PER_S // 2) // NS_PER_S
     telling = kind.telling(datetime.fromtimestamp(second, UTC))
-    is_set = kind.is_set
-    if is_set is None:
-        yield Question("to set its clock", telling, _answers("date", "unhandled"), tries=1, wait_ns=ANSWER_NS)
-    else:
-        answer = yield Question(
-            "to set its clock", telling, lambda reply: is_set(reply) or reply.name == "error", 1, LATE_NS
-        )
-        if answer is None:
-            raise Stuck("does not answer when its clock is to be set", is_unanswered=True)
-        if answer.name == "error":
-            raise Stuck(f"refuses to have its clock set: {answer.fields['says']}")
+    answer = yield Question(
+        "to set its clock", telling, lambda reply: kind.is_set(reply) or reply.name in _REFUSALS, 1, ANSWER_NS
+    )
+    if answer is None and kind.says_so:
+        raise Stuck("does not answer when its clock is to be set", is_unanswered=True)
+    if answer is not None and answer.name in _REFUSALS:
+        raise Stuck(f"refuses to have its clock set: {answer.fields['says']}")
     yield from pause(APPLIED_NS)
     off_ns = yield from _offset(kind, now_ns)
     return off_ns, lag_ns if off_ns is None else told_ns + off_ns - second * NS_PER_S
@@ -235,6 +233,7 @@ _IPICO = _Kind(
     "clock",
     _ipico_telling,
     lambda reply: reply.name == "set_clock" and not reply.fields["data"],  # with data it is the command that comes back
+    says_so=True,
     step_ns=NS_PER_S // 100,
     apart_ns=37 * NS_PER_S // 1000,
     near_ns=NS_PER_S // 100,
@@ -244,7 +243,8 @@ _TRIDENT = _Kind(
     GET_TRIDENT_DATE,
     "date",
     _trident_telling,
-    None,
+    lambda reply: reply.name == "date",
+    says_so=False,  # the manual does not tell
     step_ns=NS_PER_S,
     apart_ns=NS_PER_S // 5,
     near_ns=NS_PER_S // 5,

@@ -20,7 +20,7 @@ QUIET_NS = 3 * NS_PER_S // 10  # after a read the line may still be at work
 AT_FIRST = 30  # answers; as many as a discipline wants to be ready
 FIRST_PACE_NS = NS_PER_S // 5
 PACE_NS = 10 * NS_PER_S
-RARE_PACE_NS = 60 * NS_PER_S  # for one who does not answer: it may yet be switched on, or be another kind
+RARE_PACE_NS = 60 * NS_PER_S  # for one who does not know the question
 IN_DOUBT_PACE_NS = 3 * NS_PER_S // 10
 ANSWER_NS = NS_PER_S  # on a quiet line
 QUEUE_NS = 10 * NS_PER_S  # on a saturated one; later than that no answer comes
@@ -118,7 +118,7 @@ class Conversation:
 
     @property
     def _pace_ns(self) -> int:
-        if not self._is_understood or (not self._has_answered and self._unanswered >= ENOUGH_UNANSWERED):
+        if not self._is_understood:
             return RARE_PACE_NS
         is_first = self._answers < AT_FIRST and self._unanswered < ENOUGH_UNANSWERED
         return FIRST_PACE_NS if is_first else PACE_NS
