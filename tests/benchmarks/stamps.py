@@ -1,6 +1,6 @@
 """How far the daemon's stamps scatter about when a record was written, against a bare reader on the same paced line.
 
-Idle, and while every core is busy with other processes. The daemon is scheduled as its unit has it (round robin), if
+Idle, and while every core is busy with other processes. The daemon runs as its unit has it (`--real-time`), if
 this user may; the bare reader is a Python process at ordinary priority that does nothing but select, read and stamp:
 what it misses, the machine's scheduling took. The goal: 99 % within 2 ms while all cores are busy.
 """
@@ -88,8 +88,7 @@ def daemon_late_ms(folder: Path, rate: int, machine: Busy) -> list[float]:
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Mosquitto())
         line = stack.enter_context(pacer(folder / "line", rate, count))
-        program = (*as_its_unit(), COMMAND, "run")
-        daemon = stack.enter_context(Daemon(folder, config(folder, broker, 'time_from = "host"'), program=program))
+        daemon = stack.enter_context(Daemon(folder, config(folder, broker, 'time_from = "host"'), "--real-time"))
         daemon.wait_for_recording()
         written_ns = _paced(line, machine)
         wait_until(lambda: daemon.status()["counts"]["reads"] >= count, 30, "all reads")
@@ -97,13 +96,6 @@ def daemon_late_ms(folder: Path, rate: int, machine: Busy) -> list[float]:
     stamps_ns = stamps_in_journal_ns(daemon.journal)
     assert sorted(stamps_ns) == list(range(count)), f"{count} records were written, {len(stamps_ns)} are kept"
     return [(stamps_ns[number] - at_ns) / 1e6 for number, at_ns in enumerate(written_ns)]
-
-
-def as_its_unit() -> tuple[str, ...]:
-    """What gives the daemon the scheduling of systemd/timing-mat.service; nothing where that is not allowed."""
-    round_robin = ("chrt", "--rr", "1")
-    is_allowed = subprocess.run([*round_robin, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
-    return round_robin if is_allowed else ()
 
 
 def stamps_in_journal_ns(journal: Path) -> dict[int, int]:

@@ -209,3 +209,20 @@ serve(load(Path({str(tmp_path / "mat.toml")!r})), clock=InTheYear2001())
                 assert split["time_from"] == "host"
             finally:
                 process.terminate()
+
+
+def test_real_time_is_for_all_threads_and_costs_nothing_where_it_is_refused(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    text = config(mosquitto, tmp_path, "ipico")
+    with Line(tmp_path / "line"), Daemon(tmp_path, text, "--real-time") as daemon:
+        daemon.wait_for_recording()
+        threads = [int(path.name) for path in Path(f"/proc/{daemon.pid}/task").iterdir()]
+        policies = {os.sched_getscheduler(thread) for thread in threads}
+        is_refused = "--real-time: not allowed" in daemon.output.read_text()
+        assert policies == {os.SCHED_OTHER if is_refused else os.SCHED_RR}
+    # Without its capabilities not even root may.
+    refused = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", COMMAND, "run")
+    with Line(tmp_path / "line"), Daemon(tmp_path, "", "--real-time", program=refused) as daemon:
+        daemon.wait_for_recording()
+        assert "--real-time: not allowed" in daemon.output.read_text()
