@@ -10,9 +10,9 @@ the two monotonic clocks. Where none does, they stay as they were told, marked a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from reader.clock import rfc3339_from_utc_ns, utc_ns_from_rfc3339
 from reader.journal import JournalView
+from reader.journal.view import ToldEntry
 from reader.messages import Body, Coverage, Gun, Marker, Notice, Split
 from reader.model import NS_PER_S, ClockQuality, Instant, Reads
 from reader.telling import by_clock, host_clock
@@ -135,13 +136,18 @@ class _Mark(msgspec.Struct):
 
 
 _mark = msgspec.json.Decoder(_Mark)
+_Place: TypeAlias = tuple[int, int]  # which epoch, and seq
 
 
 class Retelling:
-    """What of one boot's entries, up to ``through_seq``, is to be told again: read in pages, given out in batches."""
+    """What of one boot's entries is to be told again: read in pages, given out in batches.
+
+    ``epochs``: where to look, and through which ``seq``, the current one last: a spell without a disk has one of its
+    own. What is found there is told again in the current one; ``from_seq`` and ``through_seq`` are of that.
+    """
 
     def __init__(
-        self, path: Path, epoch: str, boot: str, offset_ns: int, quality: ClockQuality, through_seq: int
+        self, path: Path, epochs: Sequence[tuple[str, int]], boot: str, offset_ns: int, quality: ClockQuality
     ) -> None:
         self.boot = boot
         self.offset_ns = offset_ns
@@ -151,11 +157,10 @@ class Retelling:
         self.moved_ns = 0
         self.count = 0
         self._view = JournalView(path)
-        self._epoch = epoch
-        self._end = through_seq
-        self._read_through = 0
-        self._highest: dict[tuple[str, str], tuple[int, bool]] = {}
-        self._seqs: list[tuple[str, int]] | None = None  # passing or "", and where it stands; the first last
+        self._epochs = epochs
+        self._reading = (0, 0)  # which of them, and through where
+        self._highest: dict[tuple[str, str], tuple[_Place, bool]] = {}
+        self._due: list[tuple[str, _Place]] | None = None  # passing or "", and where it stands; the first last
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -163,44 +168,53 @@ class Retelling:
 
     def read_page(self) -> bool:
         """Look through one page of entries; False when there are no more."""
-        if self._seqs is not None:
+        if self._due is not None:
             return False
-        page = self._view.told(self._epoch, self._read_through, PAGE)
-        for entry in page:
-            if entry.seq > self._end:
-                break
-            mark = _mark.decode(entry.body)
-            key = (entry.type, mark.passing or mark.of)  # a passing and a coverage may have the same number
-            if key[1] and mark.boot == self.boot and not mark.is_given and mark.time_from != "reader":
-                moved_ns = self.offset_ns - (entry.utc_ns - entry.mono_ns)
-                claimed = host_clock(mark.clock, mark.reader_error_ms)
-                self._highest[key] = (entry.seq, is_touched(claimed, moved_ns, self.quality))
-        if page and page[-1].seq < self._end:
-            self._read_through = page[-1].seq
+        number, after_seq = self._reading
+        if number < len(self._epochs):
+            epoch, through_seq = self._epochs[number]
+            page = self._view.told(epoch, after_seq, PAGE)
+            for entry in page:
+                if entry.seq <= through_seq:
+                    self._look_at(number, entry)
+            is_more = bool(page) and page[-1].seq < through_seq
+            self._reading = (number, page[-1].seq) if is_more else (number + 1, 0)
             return True
         found = [
-            (name if type_ == "split" else "", seq) for (type_, name), (seq, is_due) in self._highest.items() if is_due
+            (name if type_ == "split" else "", place)
+            for (type_, name), (place, is_due) in self._highest.items()
+            if is_due
         ]
-        self._seqs = sorted(found, key=lambda passing_and_seq: -passing_and_seq[1])
+        self._due = sorted(found, key=lambda passing_and_place: passing_and_place[1], reverse=True)
         self._highest.clear()
         return False
+
+    def _look_at(self, number: int, entry: ToldEntry) -> None:
+        mark = _mark.decode(entry.body)
+        key = (entry.type, mark.passing or mark.of)  # a passing and a coverage may have the same number
+        if key[1] and mark.boot == self.boot and not mark.is_given and mark.time_from != "reader":
+            moved_ns = self.offset_ns - (entry.utc_ns - entry.mono_ns)
+            claimed = host_clock(mark.clock, mark.reader_error_ms)
+            self._highest[key] = ((number, entry.seq), is_touched(claimed, moved_ns, self.quality))
 
     def batch(self, told_since: set[str]) -> list[Again]:
         """The next of them, but those told anew meanwhile; none when all have been given out."""
         batch: list[Again] = []
-        while self._seqs and len(batch) < BATCH:
-            passing, seq = self._seqs.pop()
+        while self._due and len(batch) < BATCH:
+            passing, place = self._due.pop()
             if passing not in told_since:
-                batch.append(self._again(passing, seq))
+                batch.append(self._again(passing, place))
         return batch
 
-    def _again(self, passing: str, seq: int) -> Again:
-        [entry] = self._view.told(self._epoch, seq - 1, 1)
+    def _again(self, passing: str, place: _Place) -> Again:
+        number, seq = place
+        [entry] = self._view.told(self._epochs[number][0], seq - 1, 1)
         utc_ns = entry.mono_ns + self.offset_ns
         moved_ns = utc_ns - entry.utc_ns
         self.count += 1
-        self.from_seq = min(self.from_seq or seq, seq)
-        self.through_seq = max(self.through_seq, seq)
+        if number == len(self._epochs) - 1:
+            self.from_seq = min(self.from_seq or seq, seq)
+            self.through_seq = max(self.through_seq, seq)
         if abs(moved_ns) > abs(self.moved_ns):
             self.moved_ns = moved_ns
         body = put_right(_body.decode(entry.body), utc_ns, moved_ns, self.quality)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,12 @@ class Run:
     """The daemon from a start to its sudden end, without its threads: what it is given is committed at once."""
 
     def __init__(
-        self, path: Path, clock: FakeClock, settings: LinesSettings = ONE_LINE, identity: Identity = MAT
+        self,
+        path: Path,
+        clock: FakeClock,
+        settings: LinesSettings = ONE_LINE,
+        identity: Identity = MAT,
+        memory: Sequence[Path] = (),
     ) -> None:
         self.path = path
         self.clock = clock
@@ -53,7 +59,7 @@ class Run:
             alive=NoMark(),
             told=lambda _: None,
             moved=lambda: None,
-            memory=(),
+            memory=memory,
         ).recorder
 
     def take(self, *inputs: Input) -> None:

@@ -302,3 +302,31 @@ def test_one_moment_at_which_the_clocks_were_read_apart_is_no_step() -> None:
     assert not steady.is_right(clock.now())
     clock.go(1)
     assert steady.is_right(clock.now())
+
+
+def test_what_was_told_without_a_disk_is_told_again_too(tmp_path: Path) -> None:
+    clock = FakeClock(synced=False)
+    clock.step(HOUR_S)
+    truth: dict[str, int] = {}
+    without_disk = Run(tmp_path / "memory.db", clock)
+    without_disk.begin_hearing()
+    cross(without_disk, "AA", truth, HOUR_S)
+    without_disk.wait(30)
+    without_disk.end()
+    # The disk is back: what was in memory is written down under its own epoch.
+    run = Run(tmp_path / "j.db", clock, memory=[tmp_path / "memory.db"])
+    run.begin_hearing()
+    cross(run, "BB", truth, HOUR_S)
+    run.wait(30)
+    clock.step(-HOUR_S)
+    clock.synced = True
+    run.wait(1)
+    run.wait(31)
+    settle(run)
+    run.end()
+    splits = highest(tmp_path / "j.db")
+    assert {chip: utc_ns_from_rfc3339(split.time) for chip, split in splits.items()} == pytest.approx(truth, abs=MS_NS)
+    assert {chip: (split.rev, split.revised_for) for chip, split in splits.items()} == {
+        "AA": (2, "clock"),
+        "BB": (2, "clock"),
+    }
