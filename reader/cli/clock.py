@@ -13,7 +13,7 @@ from rich.table import Table
 
 from reader.cli.naming import SocketOption, tell
 from reader.cli.run import ConfigOption
-from reader.clocks import Clocks
+from reader.clocks import Clocks, ReaderClockLook
 
 SET_LIMIT_S = 60.0
 
@@ -47,19 +47,26 @@ def clock(
 
 def _show(clocks: Clocks, only: str | None, console: Console) -> None:
     host = clocks.host
-    table = Table("clock", "time", "zone", "ahead, ms", "drift, ppm", "set", "says", box=None, pad_edge=False)
-    word = f"synchronised ({host.source})" if host.synced else f"not synchronised ({host.source})"
+    how = f"synchronised ({host.source})" if host.synced else f"not synchronised ({host.source})"
     error = "" if host.error_ms is None else f", off by at most {host.error_ms:.3g} ms"
-    table.add_row("this box", host.time.removesuffix("Z")[:-4], "UTC", "", "", "", word + error)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("this box", f"{host.time.removesuffix('Z')[:-4]} UTC, {how}{error}")
     for one in clocks.readers:
         if only in (None, one.reader):
-            table.add_row(
-                escape(one.reader),
-                one.time or "no date",
-                one.zone or "?",
-                "" if one.ahead_ms is None else f"{one.ahead_ms:+.0f}",
-                "" if one.drift_ppm is None else f"{one.drift_ppm:+.1f}",
-                f"{one.steps} times" if one.steps else "",
-                escape(one.says),
-            )
+            table.add_row(escape(one.reader), escape("\n".join([_stands(one), one.says])))
     console.print(table)
+
+
+def _stands(one: ReaderClockLook) -> str:
+    """What it shows, and how that differs."""
+    words = []
+    if one.time is not None and one.ahead_ms is not None:
+        zone = f" {one.zone}" if one.zone else ""
+        words.append(
+            f"{one.time}{zone}, {abs(one.ahead_ms):.0f} ms {'behind' if one.ahead_ms < 0 else 'ahead of'} this box"
+        )
+    if one.drift_ppm is not None:
+        words.append(f"{abs(one.drift_ppm):.1f} ppm {'slow' if one.drift_ppm < 0 else 'fast'}")
+    if one.steps:
+        words.append(f"was set {one.steps} times")
+    return ", ".join(words) or "shows no date"

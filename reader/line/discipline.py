@@ -154,6 +154,9 @@ class Discipline:
     def answered(self, x_ns: int, asked_ns: int, came_ns: int) -> None:
         """A reader with a dated clock, asked for its time at ``asked_ns``, said ``x_ns``."""
         course = self.course
+        if course is None and came_ns - asked_ns <= PROMPT_NS:
+            self._leave(self._new_course(x_ns, came_ns))
+            return
         if course is not None:
             was_ns = x_ns + course.line_of_now(x_ns).at(x_ns)
             unsure_ns = PROMPT_NS + course.growth_ns(x_ns)
@@ -190,7 +193,8 @@ class Discipline:
     @property
     def is_in_doubt(self) -> bool:
         """Whether a question to the reader would decide something: what was late, or where a new course lies."""
-        return bool(self._held) or (self.course is not None and not self.course.is_ready)
+        is_unknown = not self.course.is_ready if self.course is not None else self._off_course > 0
+        return bool(self._held) or is_unknown
 
     def error_ns(self, x_ns: int) -> int:
         """How far a time put on the course may be off."""

@@ -264,6 +264,25 @@ def test_an_answer_can_not_be_older_than_its_question() -> None:
     assert not discipline.is_ready, "one answer is not thirty"
 
 
+def test_answers_find_the_clock_where_no_two_reads_agree() -> None:
+    world = some_world()
+    world.late_share = 1.0
+    world.reads(30, 30)
+    discipline = Discipline(world.resolution_ns)
+    asked_ns = world.came[0].true_ns
+    placed = 0
+    for read in world.in_order():
+        discipline.hear(read.x_ns, read.came_ns)
+        while asked_ns + 300 * MS < read.came_ns:
+            asked_ns += 300 * MS
+            shown_ns = RACE_DAY_NS + asked_ns - world.restless_ns[0]
+            discipline.answered(shown_ns // (10 * MS) * 10 * MS, asked_ns - 20 * MS, asked_ns)
+        for one in discipline.settle(read.came_ns):
+            placed += one.mono_ns is not None
+    assert discipline.is_ready
+    assert placed > 500
+
+
 def test_an_answer_from_the_future_is_believed_at_once() -> None:
     world = some_world()
     world.reads(60, 10)
