@@ -296,9 +296,8 @@ class Discipline:
                     self._leave(candidate)
                     return True
         # The one heard last stands last, and those not heard for long go.
-        candidates[:] = [one for one in candidates if one not in agreeing] + (
-            agreeing or [self._new_course(x_ns, came_ns)]
-        )
+        others = [one for one in candidates if one not in agreeing]
+        candidates[:] = others + (agreeing or [self._new_course(x_ns, came_ns)])
         del candidates[:-MAX_CANDIDATES]
         return False
 
@@ -323,6 +322,7 @@ class Discipline:
     def _leave(self, course: Course) -> None:
         """Go on with another course."""
         left, self.course = self.course, course
+        self._calm_second = -1
         self._below, self._above = [], []
         self._lost_reads = 0
         self._last_near, self._has_paused = course.last_came, False
@@ -400,7 +400,7 @@ class Discipline:
         if is_sure:
             self._settled.append(Settled(late.token, mono_ns, self._half_ns + course.error_ns(late.x_ns)))
         elif late_ns <= NEARLY_LATE_NS:
-            self._settled.append(Settled(late.token, mono_ns, late_ns))
+            self._settled.append(Settled(late.token, mono_ns, max(late_ns, self._half_ns)))
         else:
             # Put down long ago it might be taken for another crossing, and be lost: rather one too many.
             self._settled.append(Settled(late.token, None, 0))

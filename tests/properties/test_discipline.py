@@ -257,6 +257,7 @@ def test_an_answer_can_not_be_older_than_its_question() -> None:
     world.go(30 * MS)
     assert discipline.is_in_doubt
     discipline.answered(world.shown(), world.now_ns - 20 * MS, world.now_ns)
+    assert discipline.hear(world.shown(), world.now_ns) is Word.HOST, "the course of before is left"
     [settled] = discipline.settle(world.now_ns)
     assert settled.token == "one"
     assert settled.mono_ns is not None
