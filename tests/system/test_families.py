@@ -118,9 +118,11 @@ def test_with_a_byte_in_a_hundred_flipped_only_the_frames_hit_are_lost(
 ) -> None:
     race = raced(tmp_path, mosquitto, family, "--fault", "bad-bytes@0", "--speed", "0")
     whole = {one["chip"]: one["reads"] for one in race.truth if one["reads"]}
-    splits = {split["chip"]: split["reads"] for split in race.splits}
+    splits: dict[str, int] = {}
+    for split in race.splits:  # what was hit twice may bear another's chip by chance, and be one more passing of it
+        splits[split["chip"]] = max(split["reads"], splits.get(split["chip"], 0))
     lost = {chip: reads for chip, reads in whole.items() if splits.get(chip, 0) < reads}
-    assert lost == {}
+    assert lost == {}, [split for split in race.splits if split["chip"] in lost]
     assert len(splits.keys() - whole.keys()) <= PASSED_BY_CHANCE
     rejected = race.status["counts"]["rejected"]
     assert isinstance(rejected, dict)
