@@ -655,3 +655,19 @@ def test_the_fakes_here_are_frames() -> None:
     names = [getattr(event, "name", "") for event in Decoder().feed(CLOCK + NEVER_SET + UNCHECKED + UNHANDLED + BANNER)]
     assert names == ["clock", "clock", "clock", "unhandled", "banner"]
     assert time.gmtime(UTC_NS // S).tm_wday == 4
+
+
+def test_where_nobody_ever_answers_a_day_of_doubt_piles_up_little() -> None:
+    line = Line(b"").open()
+    line.reads_every_ms = 250
+    for _ in range(1_200):
+        line.go(1)
+        line.ask_clock()
+    asked_early = len(line.asked_ms)
+    assert asked_early >= 60
+    before_ms = line.now_ms
+    for _ in range(600):
+        line.go(1)
+        line.ask_clock()
+    late = [at_ms for at_ms in line.asked_ms if at_ms > before_ms]
+    assert len(late) <= 10, "once a minute at most"

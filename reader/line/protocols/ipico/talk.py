@@ -25,6 +25,7 @@ IN_DOUBT_PACE_NS = 3 * NS_PER_S // 10
 ANSWER_NS = NS_PER_S  # on a quiet line
 QUEUE_NS = 10 * NS_PER_S  # on a saturated one; later than that no answer comes
 ENOUGH_UNANSWERED = 3
+MOST_UNANSWERED = 60  # on a socket or a pseudo-terminal that nobody reads, questions would pile up all day
 
 NOT_OPEN = Standing(hears=False, word="unknown", says="the port is not open yet")
 LISTENING = Standing(hears=True, word="ok", says="listening; this family sends no keep-alive")
@@ -99,9 +100,9 @@ class Conversation:
         return b"" if due_ns is None or now_ns < due_ns else self._ask(now_ns)
 
     def ask_clock(self, now_ns: int) -> bytes:
-        """Ask at once, on a busy line too; unless an answer is on its way, or it is known not to understand."""
+        """Ask at once, on a busy line too; unless an answer is on its way, or there is no sense in it."""
         is_early = now_ns < max(self._asked_ns + IN_DOUBT_PACE_NS, self._clear_ns)
-        if not self._is_open or self._is_out or not self._is_understood or is_early:
+        if not self._is_open or self._is_out or self._is_in_vain or is_early:
             return b""
         return self._ask(now_ns)
 
@@ -117,8 +118,13 @@ class Conversation:
         return min(self._asked_ns + QUEUE_NS, max(self._asked_ns, self._busy_ns) + ANSWER_NS)
 
     @property
+    def _is_in_vain(self) -> bool:
+        """Whether there is no sense in asking often."""
+        return not self._is_understood or self._unanswered >= MOST_UNANSWERED
+
+    @property
     def _pace_ns(self) -> int:
-        if not self._is_understood:
+        if self._is_in_vain:
             return RARE_PACE_NS
         is_first = self._answers < AT_FIRST and self._unanswered < ENOUGH_UNANSWERED
         return FIRST_PACE_NS if is_first else PACE_NS
