@@ -518,7 +518,7 @@ class Gate:
             passing.told_ns = best.t_ns if self.rules.pick == "best" else self._time_of(passing)
             passing.told_now = max(now, passing.heard_now)
             passing.told_peak_dbm = best.peak_dbm
-            passing.told_lone = not has_company(passing.kept)
+            passing.told_lone = self.rules.pick == "best" and not has_company(passing.kept)
         self._note_half_width(passing, best)
         passing.rev += 1
         reader, antenna = best.ear

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from reader.box.found import Found, FoundFile
@@ -16,8 +16,8 @@ from reader.health import reader_from_link
 from reader.line.auto import Place
 from reader.line.link import Link
 from reader.line.profile import of_reader
-from reader.line.protocols import BY_NAME
-from reader.line.protocols.ipico import set_clock
+from reader.line.protocols import BY_NAME, load
+from reader.line.reader_clock import utc_offset_ns
 from reader.line.state import Asked
 from reader.model import NS_PER_S, Hearing, Reads
 
@@ -80,7 +80,7 @@ class Links:
         if reader is not None and reader not in names:
             raise UsageError(f"reader: found {reader!r}, expected one of: {', '.join(names)}")
         chosen = [
-            link
+            (link, family)
             for link in self._links
             if reader in (None, link.settings.name) and (family := link.state.family) and BY_NAME[family].has_date
         ]
@@ -88,17 +88,15 @@ class Links:
             raise ReaderError("no reader here has a clock with a date: there is none to set")
         if not self._clock.quality().synced:
             raise ReaderError("this box's own clock is not good: set that first, or give it a network or GPS")
-        return [f"{link.settings.name}: {self._set_clock(link)}" for link in chosen]
+        return [f"{link.settings.name}: {self._set_clock(link, family)}" for link, family in chosen]
 
-    def _set_clock(self, link: Link) -> str:
-        zone = ZoneInfo(link.settings.zone)
-
+    def _set_clock(self, link: Link, family: str) -> str:
         def now_utc_ns() -> int:
             return self._clock.now().utc_ns
 
-        offset = datetime.fromtimestamp(now_utc_ns() // NS_PER_S, UTC).astimezone(zone).utcoffset()
-        zone_offset_ns = int(offset.total_seconds()) * NS_PER_S if offset else 0
-        return link.errands.run(set_clock(now_utc_ns, zone_offset_ns), SET_LIMIT_S).says
+        local = datetime.fromtimestamp(now_utc_ns() // NS_PER_S, ZoneInfo(link.settings.zone))
+        script = load(family).set_clock(now_utc_ns, utc_offset_ns(local))
+        return link.errands.run(script, SET_LIMIT_S).says
 
     def is_stuck(self, now_ns: int, limit_ns: int) -> bool:
         """Whether one has made no progress for so long."""

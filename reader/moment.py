@@ -45,6 +45,9 @@ Ear = tuple[str, int]
 KeptRead = tuple[int, Ear, int]
 """What the moment needs of a read: its time in ns, where it was heard, its dBm."""
 
+_ByStrength = tuple[int, int, Ear]
+"""The same with its weakness, dB under 0 dBm, first: sorted, the strongest stands first."""
+
 
 class Moment(NamedTuple):
     """The best time, where it was heard, and how strong the peak was (None without signal strengths)."""
@@ -57,7 +60,11 @@ class Moment(NamedTuple):
 def best_of(reads: list[KeptRead]) -> Moment:
     """The best time of reads in any order, one at least; the same for every order of them."""
     by_strength = _by_strength(reads)
-    weakness, peak_ns, ear = _peak_of(by_strength)
+    return _mean_around(_peak_of(by_strength), by_strength)
+
+
+def _mean_around(peak: _ByStrength, by_strength: list[_ByStrength]) -> Moment:
+    weakness, peak_ns, ear = peak
     # Around the peak, so that floating point has few digits to carry.
     weight_sum = moment_sum = 0.0
     for other_weakness, t_ns, other_ear in by_strength:
@@ -70,15 +77,19 @@ def best_of(reads: list[KeptRead]) -> Moment:
     return Moment(peak_ns + round(moment_sum / weight_sum), ear, -weakness)
 
 
-def _by_strength(reads: list[KeptRead]) -> list[tuple[int, int, Ear]]:
+def _by_strength(reads: list[KeptRead]) -> list[_ByStrength]:
     return sorted((-rssi_dbm, t_ns, ear) for t_ns, ear, rssi_dbm in reads)
 
 
-def _peak_of(by_strength: list[tuple[int, int, Ear]]) -> tuple[int, int, Ear]:
-    return next((read for read in by_strength if _has_company(read, by_strength)), by_strength[0])
+def _peak_of(by_strength: list[_ByStrength]) -> _ByStrength:
+    return _peak_with_company(by_strength) or by_strength[0]
 
 
-def _has_company(read: tuple[int, int, Ear], by_strength: list[tuple[int, int, Ear]]) -> bool:
+def _peak_with_company(by_strength: list[_ByStrength]) -> _ByStrength | None:
+    return next((read for read in by_strength if _has_company(read, by_strength)), None)
+
+
+def _has_company(read: _ByStrength, by_strength: list[_ByStrength]) -> bool:
     weakness, t_ns, ear = read
     for other in by_strength:
         if other[0] > weakness + REACH_DB:
@@ -95,8 +106,7 @@ def _has_company(read: tuple[int, int, Ear], by_strength: list[tuple[int, int, E
 
 def has_company(kept: list[KeptRead]) -> bool:
     """Whether any of these reads can be a peak that no one wild read is."""
-    by_strength = _by_strength(kept)
-    return any(_has_company(read, by_strength) for read in by_strength)
+    return _peak_with_company(_by_strength(kept)) is not None
 
 
 def prune(kept: list[KeptRead]) -> list[KeptRead]:
@@ -104,8 +114,7 @@ def prune(kept: list[KeptRead]) -> list[KeptRead]:
 
     Once a peak has company no weaker read can be one, and of a stronger peak reads this weak are out of reach.
     """
-    by_strength = _by_strength(kept)
-    peak = next((read for read in by_strength if _has_company(read, by_strength)), None)
+    peak = _peak_with_company(_by_strength(kept))
     if peak is None:
         return kept
     return [read for read in kept if read[2] >= -peak[0] - REACH_DB]
@@ -118,8 +127,10 @@ def half_width_ns(kept: list[KeptRead], pick: Pick, first_ns: int, last_ns: int,
     reads which the best time is made of. ``kept`` may be pruned, or empty without signal strengths.
     """
     if kept:
-        best_ns = best_of(kept).t_ns
-        half_ns, beyond = _half_width_of_best(kept), BEYOND_BEST[pick]
+        by_strength = _by_strength(kept)
+        peak = _peak_of(by_strength)
+        best_ns = _mean_around(peak, by_strength).t_ns
+        half_ns, beyond = _half_width_around(peak, by_strength), BEYOND_BEST[pick]
     else:
         best_ns = (first_ns + last_ns) // 2
         span_ns = SPAN_SHARE * (last_ns - first_ns)
@@ -128,9 +139,8 @@ def half_width_ns(kept: list[KeptRead], pick: Pick, first_ns: int, last_ns: int,
     return round(AWAY_SHARE * abs(time_ns - best_ns) + beyond * half_ns)
 
 
-def _half_width_of_best(kept: list[KeptRead]) -> float:
-    by_strength = _by_strength(kept)
-    weakness, peak_ns, ear = _peak_of(by_strength)
+def _half_width_around(peak: _ByStrength, by_strength: list[_ByStrength]) -> float:
+    weakness, peak_ns, ear = peak
     near = [
         read
         for read in by_strength

@@ -10,7 +10,7 @@ the two monotonic clocks. Where none does, they stay as they were told, marked a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -22,7 +22,7 @@ from reader.clock import rfc3339_from_utc_ns, utc_ns_from_rfc3339
 from reader.journal import JournalView
 from reader.journal.view import ToldEntry
 from reader.messages import Body, Coverage, Gun, Marker, Notice, Split
-from reader.model import NS_PER_S, ClockQuality, Instant, Reads
+from reader.model import NS_PER_S, ClockQuality, Identity, Instant, Reads
 from reader.telling import by_clock, host_clock
 
 STEADY_NS = 30 * NS_PER_S
@@ -142,13 +142,11 @@ _Place: TypeAlias = tuple[int, int]  # which epoch, and seq
 class Retelling:
     """What of one boot's entries is to be told again: read in pages, given out in batches.
 
-    ``epochs``: where to look, and through which ``seq``, the current one last: a spell without a disk has one of its
-    own. What is found there is told again in the current one; ``from_seq`` and ``through_seq`` are of that.
+    It looks in all epochs of ``identity``: a spell without a disk has one of its own; those set aside for another race
+    have other topics. What is found is told again in the current one; ``from_seq`` and ``through_seq`` are of that.
     """
 
-    def __init__(
-        self, path: Path, epochs: Sequence[tuple[str, int]], boot: str, offset_ns: int, quality: ClockQuality
-    ) -> None:
+    def __init__(self, path: Path, identity: Identity, boot: str, offset_ns: int, quality: ClockQuality) -> None:
         self.boot = boot
         self.offset_ns = offset_ns
         self.quality = quality
@@ -157,7 +155,7 @@ class Retelling:
         self.moved_ns = 0
         self.count = 0
         self._view = JournalView(path)
-        self._epochs = epochs
+        self._epochs = [row for row in self._view.epochs() if row.identity == identity]
         self._reading = (0, 0)  # which of them, and through where
         self._highest: dict[tuple[str, str], tuple[_Place, bool]] = {}
         self._due: list[tuple[str, _Place]] | None = None  # passing or "", and where it stands; the first last
@@ -172,12 +170,12 @@ class Retelling:
             return False
         number, after_seq = self._reading
         if number < len(self._epochs):
-            epoch, through_seq = self._epochs[number]
-            page = self._view.told(epoch, after_seq, PAGE)
+            epoch = self._epochs[number]
+            page = self._view.told(epoch.epoch, after_seq, PAGE)
             for entry in page:
-                if entry.seq <= through_seq:
+                if entry.seq <= epoch.last_seq:
                     self._look_at(number, entry)
-            is_more = bool(page) and page[-1].seq < through_seq
+            is_more = bool(page) and page[-1].seq < epoch.last_seq
             self._reading = (number, page[-1].seq) if is_more else (number + 1, 0)
             return True
         found = [
@@ -208,7 +206,7 @@ class Retelling:
 
     def _again(self, passing: str, place: _Place) -> Again:
         number, seq = place
-        [entry] = self._view.told(self._epochs[number][0], seq - 1, 1)
+        [entry] = self._view.told(self._epochs[number].epoch, seq - 1, 1)
         utc_ns = entry.mono_ns + self.offset_ns
         moved_ns = utc_ns - entry.utc_ns
         self.count += 1

@@ -103,12 +103,7 @@ class Righting:
     def _retell(self, boot: str, offset_ns: int, quality: ClockQuality) -> None:
         self._told_since.clear()
         self._epoch = self._journal.epoch
-        view = JournalView(self._journal.path)
-        rows = view.epochs()
-        view.close()
-        # Those of a spell without a disk too; not those set aside for another race, whose topics are others.
-        epochs = [(row.epoch, row.last_seq) for row in rows if row.identity == self._teller.identity]
-        self._now = Retelling(self._journal.path, epochs, boot, offset_ns, quality)
+        self._now = Retelling(self._journal.path, self._teller.identity, boot, offset_ns, quality)
 
     def _finish(self, now: Instant, done: Retelling, quality: ClockQuality) -> bool:
         self._end()

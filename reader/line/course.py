@@ -143,6 +143,10 @@ class Course:
             self._now, self._drawn_for = self._drawn(), max(x_ns, self._drawn_for)
         return self._now
 
+    def above_ns(self, x_ns: int, came_ns: int) -> int:
+        """How far above the line of now a read came."""
+        return came_ns - x_ns - self.line_of_now(x_ns).at(x_ns)
+
     def growth_ns(self, x_ns: int) -> int:
         """How far the line may be off at a time before or after what was heard of it."""
         away_ns = max(0, x_ns - self.last_x, self.first_x - x_ns)

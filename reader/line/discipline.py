@@ -133,7 +133,7 @@ class Discipline:
             return self._lost(came_ns)
         x_ns = self._unwrapped(course, x_ns, came_ns)
         growth_ns = course.growth_ns(x_ns)
-        above_ns = came_ns - x_ns - course.line_of_now(x_ns).at(x_ns)
+        above_ns = course.above_ns(x_ns, came_ns)
         near_ns = self._near_ns + growth_ns + course.drift_ns
         # While a course is new, or after a silence, a read below places its line better; later it is from the future.
         lowest_ns = -near_ns if course.is_settled else -PROMPT_NS - growth_ns
@@ -158,9 +158,8 @@ class Discipline:
             self._leave(self._new_course(x_ns, came_ns))
             return
         if course is not None:
-            was_ns = x_ns + course.line_of_now(x_ns).at(x_ns)
             unsure_ns = PROMPT_NS + course.growth_ns(x_ns)
-            if not asked_ns - unsure_ns <= was_ns <= came_ns + unsure_ns:
+            if course.above_ns(x_ns, came_ns) < -unsure_ns or course.above_ns(x_ns, asked_ns) > unsure_ns:
                 # It was between question and answer, and the course would have it otherwise: the clock was set.
                 self._leave(self._new_course(x_ns, came_ns))
                 return
@@ -174,12 +173,14 @@ class Discipline:
             is_waited_for = self.course is not None and not self.course.is_ready and not self._above
             if now_ns - self._held[0].came_ns >= (HOLD_UNREADY_NS if is_waited_for else HOLD_NS):
                 self._decide()
-        settled, self._settled = self._settled, []
-        return settled
+        return self._take_settled()
 
     def finish(self) -> list[Settled]:
         """The line is gone: all that is held, as well as it is known."""
         self._decide()
+        return self._take_settled()
+
+    def _take_settled(self) -> list[Settled]:
         settled, self._settled = self._settled, []
         return settled
 
@@ -279,7 +280,7 @@ class Discipline:
         if -AGREE_NS <= above_ns <= NEARLY_LATE_NS or course.first_x <= x_ns <= course.last_x:
             return course
         for past in reversed(self._past):
-            if past.first_x <= x_ns <= past.last_x + NS_PER_S and came_ns >= x_ns + past.line_of_now(x_ns).at(x_ns):
+            if past.first_x <= x_ns <= past.last_x + NS_PER_S and past.above_ns(x_ns, came_ns) >= 0:
                 return past
         return course
 
@@ -391,8 +392,7 @@ class Discipline:
     def _course_of_held(self, one: _Held) -> Course:
         course = self.course
         assert course is not None  # noqa: S101 # nothing is held without one
-        above_ns = one.came_ns - one.x_ns - course.line_of_now(one.x_ns).at(one.x_ns)
-        return self._course_of(one.x_ns, one.came_ns, course, above_ns)
+        return self._course_of(one.x_ns, one.came_ns, course, course.above_ns(one.x_ns, one.came_ns))
 
     def _settle_late(self, course: Course, late: _Held, *, is_sure: bool = True) -> None:
         mono_ns = late.x_ns + course.line(late.x_ns).at(late.x_ns) + self._half_ns

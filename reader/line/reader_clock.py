@@ -151,5 +151,10 @@ class ReaderClock:
         if read.reader_ns is None or self._zone is None:
             return 0
         local = datetime.fromtimestamp(read.reader_ns // NS_PER_S, UTC).replace(tzinfo=self._zone)
-        offset = local.utcoffset()
-        return int(offset.total_seconds()) * NS_PER_S if offset else 0
+        return utc_offset_ns(local)
+
+
+def utc_offset_ns(local: datetime) -> int:
+    """By how much local time is ahead of UTC then."""
+    offset = local.utcoffset()
+    return int(offset.total_seconds()) * NS_PER_S if offset else 0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from reader.line.activity import Heard60s
 from reader.line.auto import Place
 from reader.line.protocols import AntennaStanding, Standing
 from reader.line.protocols.settings import Wanted
 from reader.line.reader_clock import ReaderTime
-
-Word: TypeAlias = Literal["ok", "warn", "fail", "unknown"]
+from reader.messages import Word
 
 
 class Asked(NamedTuple):

@@ -8,13 +8,14 @@ A module of the table offers:
 - ``SETTINGS``: what of the reader can be read and written (:mod:`.settings`); ``ON_START``: the keys of a profile that
   are no settings of the reader but part of how its reads are asked for.
 - ``identify()``: a script (:mod:`.asking`) that asks who is there and changes nothing: :class:`Known`.
+- ``set_clock(now_utc_ns, zone_offset_ns)``: a script that sets the reader's clock; in families with ``has_date``.
 - ``is_proof(events)``: whether these, decoded by this family's decoder, show beyond doubt that it is this family.
 - ``fields(frame)``: all that one whole frame says, by the names of the maker's manual, for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
@@ -67,6 +68,14 @@ class ClockSaid(NamedTuple):
     reader_ns: int
     asked_ns: int
     came_ns: int
+
+
+class ClockSet(NamedTuple):
+    """A reader's clock less the host's before and after it was set; None where it showed no time."""
+
+    before_ns: int | None
+    after_ns: int
+    says: str
 
 
 class Conversation(Protocol):
@@ -212,6 +221,7 @@ class _Module(Protocol):
     def Decoder(self) -> Decoder: ...  # noqa: N802 - the class of a family's module, called
     def Conversation(self, wanted: Wanted | None = None) -> Conversation: ...  # noqa: N802 - likewise
     def identify(self) -> Script[Known]: ...
+    def set_clock(self, now_utc_ns: Callable[[], int], zone_offset_ns: int) -> Script[ClockSet]: ...
     def is_proof(self, events: Sequence[Event]) -> bool: ...
     def fields(self, frame: bytes) -> dict[str, object]: ...
 

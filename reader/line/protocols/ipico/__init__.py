@@ -40,7 +40,8 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from reader.line.protocols.ipico.ask import ClockSet, identify, is_proof, set_clock
+from reader.line.protocols import ClockSet
+from reader.line.protocols.ipico.ask import identify, is_proof, set_clock
 from reader.line.protocols.ipico.frame import (
     BINARY_SIZE,
     BYTE,

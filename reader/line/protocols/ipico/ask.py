@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from reader.line.protocols import Known
+from reader.line.protocols import ClockSet, Known
 from reader.line.protocols.asking import Question, Script, Stuck, pause
 from reader.model import NS_PER_S, ChipRead, Event, Reply
 
@@ -95,14 +95,6 @@ def _says_of_mode(reply: Reply | None) -> tuple[str, ...]:
 
 
 # ---- its clock -------------------------------------------------------------------------------------------
-
-
-class ClockSet(NamedTuple):
-    """A reader's clock less the host's before and after it was set; None where it showed no time."""
-
-    before_ns: int | None
-    after_ns: int
-    says: str
 
 
 class _Kind(NamedTuple):
