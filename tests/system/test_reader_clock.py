@@ -99,6 +99,18 @@ def mat(tmp_path: Path, link: Path, broker: Mosquitto) -> Iterator[Daemon]:
         yield daemon
 
 
+@contextmanager
+def stage(tmp_path: Path, broker: Mosquitto) -> Iterator[tuple[Line, Subscriber, Daemon]]:
+    """A line, a mat on it, and somebody who listens to its splits."""
+    link = tmp_path / "reader"
+    with (
+        Line(link) as line,
+        Subscriber(broker.port, "timing/+/+/+/split") as subscriber,
+        mat(tmp_path, link, broker) as daemon,
+    ):
+        yield line, subscriber, daemon
+
+
 def clocks(daemon: Daemon, *arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [COMMAND, "clock", "--json", "--config", str(daemon.config), *arguments],
@@ -127,12 +139,7 @@ def utc_ns(text: str) -> int:
 
 
 def test_a_crossing_that_comes_three_seconds_late_has_its_true_time(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    link = tmp_path / "reader"
-    with (
-        Line(link) as line,
-        Subscriber(mosquitto.port, "timing/+/+/+/split") as subscriber,
-        mat(tmp_path, link, mosquitto) as daemon,
-    ):
+    with stage(tmp_path, mosquitto) as (line, subscriber, daemon):
         reader = Reader(line, CHICAGO_S + 3.2, ppm=80)
         with answering(reader):
             # Known before any chip has passed, for it is asked.
@@ -153,12 +160,7 @@ def test_a_crossing_that_comes_three_seconds_late_has_its_true_time(tmp_path: Pa
 
 
 def test_a_reader_that_does_not_answer_is_followed_by_its_reads(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    link = tmp_path / "reader"
-    with (
-        Line(link) as line,
-        Subscriber(mosquitto.port, "timing/+/+/+/split") as subscriber,
-        mat(tmp_path, link, mosquitto) as daemon,
-    ):
+    with stage(tmp_path, mosquitto) as (line, subscriber, daemon):
         reader = Reader(line, 7.0, ppm=0)
         first_ns = time.time_ns()
         for read in range(40):
