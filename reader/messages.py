@@ -30,8 +30,8 @@ class Split(Common, frozen=True, kw_only=True, tag="split", tag_field="type", gc
     ``time_error_ms``: half-width of a 95 % interval, from the clock's error and the passing's own spread; None while
     that of the clock is not known. ``spread_ms``: the same from the reads alone, the clock taken as right: what
     decides between two splits of one mat, whose clock they share. ``reader_error_ms``: how far the reads' times may
-    be off by the reader's own clock; 0 where ``time_from`` is host, None where it is reader, for nobody knows. It is
-    in ``clock.error_ms`` already. In entries of earlier versions both are missing.
+    be off by the reader's own clock, the most of any of them; 0 where none bears its time, None where ``time_from`` is
+    reader, for nobody knows. It is in ``clock.error_ms`` already. In entries of earlier versions both are missing.
     """
 
     passing: str

@@ -85,7 +85,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     """A passing as it is to be told now: what ``split`` tells. ``mono_ns`` is the host's at ``utc_ns``.
 
     ``half_width_ns``: of the 95 % interval of that time by the reads alone; ``error_ns``: how far the reader's own
-    clock, disciplined, may be off, 0 for the host's stamps.
+    clock, disciplined, may be off for any of them; 0 where all have the host's stamps.
     """
 
     passing: str
