@@ -178,13 +178,16 @@ class Gate:
             for passing in self._open.values():
                 self._queue(passing, force=True)  # a spell cut short brings the absence nearer
 
-    def put_right(self, offset_ns: int, told_again: set[str]) -> None:
-        """UTC minus the host's monotonic clock is now known; these passings have been told again for it."""
-        for passing in self._by_order.values():
-            if self.rules.time_from == "host":
+    def put_right(self, offset_ns: int) -> None:
+        """UTC minus the host's monotonic clock is now known."""
+        if self.rules.time_from == "host":
+            for passing in self._by_order.values():
                 passing.offset_ns = offset_ns
-            if passing.id in told_again:
-                passing.rev += 1
+
+    def told_again(self, passings: set[str]) -> None:
+        """These have been told again as they stood: one revision more for each."""
+        for passing in self._by_order.values():
+            passing.rev += passing.id in passings
 
     def take(self) -> list[Opened | Told]:
         """What there is to tell since the last call."""

@@ -7,7 +7,7 @@ from reader.clock import Clock
 from reader.line.state import LinkState
 from reader.messages import Antenna, Part
 from reader.model import ClockSource
-from reader.recorder import Report
+from reader.report import Report
 from reader.uplink.publisher import UplinkState
 
 

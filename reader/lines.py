@@ -10,7 +10,7 @@ import msgspec
 
 from reader.config import Config
 from reader.gate import Gate
-from reader.model import NS_PER_S, Began, Hearing, Input, PutRight, Reads, Ticked
+from reader.model import NS_PER_S, Began, Hearing, Input, PutRight, Reads, Ticked, ToldAgain
 from reader.passing import GateState, Opened, Rules, Told
 
 # A chip whose passing was open when the power went may be on the mat still: so long its next one is doubtful.
@@ -87,7 +87,11 @@ class Lines:
                 self._begin(given)
             case PutRight() if given.boot == self.boot:
                 for gate in self.gates.values():
-                    gate.put_right(given.offset_ns, set(given.passings))
+                    gate.put_right(given.offset_ns)
+                    gate.told_again(set(given.passings))
+            case ToldAgain():
+                for gate in self.gates.values():
+                    gate.told_again(set(given.passings))
 
     def advance(self, host_ns: int) -> bool:
         """Meet the deadlines up to now; whether there were any (then give a :class:`Ticked` of that moment)."""
@@ -102,6 +106,10 @@ class Lines:
     def take(self) -> list[Opened | Told]:
         """What there is to tell since the last call."""
         return [told for gate in self.gates.values() for told in gate.take()]
+
+    def chips_heard(self) -> int:
+        """How many chips have passed here since the epoch began, each line's counted."""
+        return sum(gate.chips_heard() for gate in self.gates.values())
 
     def finish(self) -> set[str]:
         """Tell all that is owed and forget the passings; the chips whose passings were open."""

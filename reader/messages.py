@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reader.model import ClockQuality, Mode, Pick, Role, Source, Use
+from reader.model import ClockQuality, Mode, NoticeKind, Pick, Role, Source, Use
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -105,7 +105,7 @@ class Notice(Common, frozen=True, kw_only=True, tag="notice", tag_field="type", 
     moved by ``offset_us`` at most.
     """
 
-    kind: Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
+    kind: NoticeKind
     says: str
     by: str | UnsetType = UNSET
     from_seq: int | UnsetType = UNSET

@@ -89,6 +89,7 @@ Event = ChipRead | Reply | Rejected
 
 StampedBy = Literal["host", "disciplined"]
 Source = Literal["input", "button", "command"]
+NoticeKind = Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
 
 
 class Reads(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):
@@ -166,7 +167,23 @@ class PutRight(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
     passings: list[str]
 
 
-Input = Reads | Hearing | Began | Ticked | Fired | Marked | PutRight
+class Noted(msgspec.Struct, frozen=True, array_like=True, tag="n", gc=False):
+    """Something that must not be forgotten, for the log. ``by``: who did it, or ""."""
+
+    at: Instant
+    kind: NoticeKind
+    says: str
+    by: str = ""
+
+
+class ToldAgain(msgspec.Struct, frozen=True, array_like=True, tag="a", gc=False):
+    """These passings were told again as they stood, in another mode: one revision more for each."""
+
+    at: Instant
+    passings: list[str]
+
+
+Input = Reads | Hearing | Began | Ticked | Fired | Marked | PutRight | Noted | ToldAgain
 
 
 # ---- what entries and messages share ----------------------------------------------------------------

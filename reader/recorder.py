@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from typing import NamedTuple
+from concurrent.futures import Future
 
 import msgspec
 
@@ -19,11 +19,15 @@ from reader.errors import JournalError
 from reader.journal import JournalView
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
-from reader.messages import Body, Heard
-from reader.model import NS_PER_S, Began, Fired, Hearing, Input, Instant, Marked, Reads, Ticked
+from reader.logbook import Logbook
+from reader.messages import Heard
+from reader.model import NS_PER_S, Began, Fired, Hearing, Input, Instant, Marked, Noted, Reads, Ticked, ToldAgain
+from reader.modes import Modes
+from reader.moding import AskedLeave, AskedMode, Moding
 from reader.passing import Opened
+from reader.report import Report, report_from
 from reader.righting import Righting
-from reader.telling import Teller, encode
+from reader.telling import Teller
 
 COMPANY_NS = NS_PER_S  # raw reads wait so long for others
 CURSOR_NS = 5 * NS_PER_S  # a delivery alone waits so long for an entry to ride with
@@ -34,24 +38,6 @@ IDLE_S = 1.0
 TAKEN_AT_ONCE = 64  # inputs, before the loop looks at its deadlines and the disk again
 
 _pack = msgspec.msgpack.Encoder().encode
-
-
-class Report(NamedTuple):
-    """How it stands with recording, replaced whole; for the status.
-
-    ``keeps``: what is heard is kept, on the disk or in memory. ``on_mat``: chips and nanoseconds, the longest
-    first. ``trouble``: what the disk refused, or "".
-    """
-
-    epoch: str
-    last_seq: int
-    reads: int
-    splits: int
-    chips: int
-    last_read_utc_ns: int | None
-    on_mat: list[tuple[str, int]]
-    keeps: bool
-    trouble: str
 
 
 class Recorder:
@@ -67,6 +53,7 @@ class Recorder:
         journal: SteadyJournal,
         lines: Lines,
         teller: Teller,
+        modes: Modes,
         clock: Clock,
         tells_heard: bool,
         told: Callable[[list[Heard]], None],
@@ -83,8 +70,7 @@ class Recorder:
         self._told = told
         self._moved = moved
         self._alive = alive
-        self._inbox: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
-        self._quality = clock.quality()
+        self._inbox: queue.SimpleQueue[Input | AskedMode | AskedLeave | None] = queue.SimpleQueue()
         self._heard: list[Heard] = []
         self._must_commit = False
         self._splits = journal.count_of("split")
@@ -94,7 +80,8 @@ class Recorder:
         self._trouble = ""
         self._report_due_ns = 0
         self._righting = Righting(journal, lines, teller)
-        self._numbers = {type_: journal.count_of(type_) for type_ in ("coverage", "gun", "marker")}
+        self._logbook = Logbook(journal, teller, clock.quality())
+        self._moding = Moding(modes, self._logbook)
         self.report = self._make_report(clock.now())
 
     # ---- from any thread -------------------------------------------------------------------------------
@@ -102,6 +89,11 @@ class Recorder:
     def put(self, given: Input) -> None:
         """Hand in what a line has to say; returns at once."""
         self._inbox.put(given)
+
+    def ask(self, asked: AskedMode | AskedLeave) -> Future[str]:
+        """Ask for something that may be refused; the answer comes when it is committed."""
+        self._inbox.put(asked)
+        return asked.answer
 
     def waiting(self) -> int:
         """How many inputs wait to be taken."""
@@ -113,11 +105,6 @@ class Recorder:
 
     # ---- the thread ------------------------------------------------------------------------------------
 
-    def say(self, body: Body, at: Instant) -> None:
-        """Put an entry into the log; it is committed with the next round of the loop."""
-        self.journal.append(str(body.__struct_config__.tag), at.utc_ns, at.mono_ns, encode(body))
-        self._must_commit = True
-
     def give(self, given: Input) -> None:
         """Take one input: to the gates, to the journal, and into the log what it means."""
         self._lines.give(given)
@@ -128,35 +115,28 @@ class Recorder:
                 self._last_read_utc_ns = given.at.utc_ns
                 self._righting.note_reads(given)
             case Hearing():
-                self.say_coverage(given.reader, given.hears, given.reason, given.at)
+                self._logbook.coverage(given.reader, given.hears, given.reason, given.at)
             case Fired():
-                self.say(self._teller.gun(*self._number("gun"), given, self._quality), given.at)
+                self._logbook.gun(given)
+                self._moding.note_fired(given.at)
             case Marked():
-                self.say(self._teller.marker(*self._number("marker"), given, self._quality), given.at)
-        self._tell()
-
-    def say_coverage(self, reader: str, hears: bool, reason: str, since: Instant) -> None:
-        """Put it into the log that a reader began or ceased to hear."""
-        of, n = self._number("coverage")
-        self.say(self._teller.coverage(of, n, reader, hears, reason, since, self._quality), since)
-
-    def _number(self, type_: str) -> tuple[str, int]:
-        """``of`` and ``n`` of a new entry that is no passing."""
-        self._numbers[type_] += 1
-        return f"{self.journal.epoch}-{self._numbers[type_]}", self._numbers[type_]
+                self._logbook.marker(given)
+            case Noted():
+                self._logbook.notice(given)
+        self._tell(given.at)
 
     def begin(self, began: Began, was_hearing: set[str], is_restart: bool, says: list[str]) -> None:
         """The first things of a run, before :meth:`run`: what was deaf in between, and what must be told of it."""
         if is_restart:
             since = Instant(began.at.utc_ns - (began.at.mono_ns - began.deaf_since), began.deaf_since)
             for reader in sorted(was_hearing):
-                self.say_coverage(reader, False, "the daemon was not running", since)
+                self._logbook.coverage(reader, False, "the daemon was not running", since)
         self.give(began)
         for sentence in says:
-            self.say(self._teller.notice("journal", sentence, began.at, self._quality), began.at)
+            self._logbook.notice(Noted(began.at, "journal", sentence))
         word = "again, after a restart" if is_restart else "for the first time in this epoch"
         sentence = f"timing began {word}, in mode {self._teller.mode}"
-        self.say(self._teller.notice("restart", sentence, began.at, self._quality), began.at)
+        self._logbook.notice(Noted(began.at, "restart", sentence))
         self.save_gate()
         self._write(began.at)
 
@@ -171,7 +151,7 @@ class Recorder:
     def finish(self) -> None:
         """Tell all that is owed of every passing, and commit it: this log ends here."""
         self._lines.finish()
-        self._tell()
+        self._tell(self._clock.now())
         self.save_gate()
         self._write(self._clock.now())
 
@@ -188,11 +168,14 @@ class Recorder:
             stopping = self._take_in(self._wait_s())
             now = self._clock.now()
             self.progress_ns = now.mono_ns
-            if self._righting.is_stepped(now, self._quality):
-                self._quality = self._clock.quality()
+            if self._righting.is_stepped(now, self._logbook.quality):
+                self._logbook.quality = self._clock.quality()
+            self._moding.tick(now)
             if self._lines.advance(now.mono_ns):
                 self.give(Ticked(now))
-            if not (self._must_commit or self._trouble) and self._righting.step(now, self._quality):
+            if not (self._must_commit or self._logbook.has_new or self._trouble) and self._righting.step(
+                now, self._logbook.quality
+            ):
                 self._must_commit = True
             if self._reads_since_snapshot >= SNAPSHOT_READS:
                 self.save_gate()
@@ -200,7 +183,7 @@ class Recorder:
                 self._commit(now)
             if now.mono_ns >= self._report_due_ns:
                 self._report_due_ns = now.mono_ns + REPORT_NS
-                self._quality = self._clock.quality()
+                self._logbook.quality = self._clock.quality()
                 self.report = self._make_report(now)
                 self._alive(now)
 
@@ -211,35 +194,48 @@ class Recorder:
             for _ in range(TAKEN_AT_ONCE):
                 if given is None:
                     return True
-                self.give(given)
+                self._take_one(given)
                 given = self._inbox.get_nowait()
         except queue.Empty:
             return False
         if given is not None:
-            self.give(given)
+            self._take_one(given)
         return given is None
 
-    def _tell(self) -> None:
+    def _take_one(self, given: Input | AskedMode | AskedLeave) -> None:
+        if isinstance(given, AskedMode | AskedLeave):
+            self._moding.ask(given, self._clock.now(), has_crossings=self._lines.chips_heard() > 0)
+        else:
+            self.give(given)
+
+    def _tell(self, now: Instant) -> None:
         """What the gates have to tell goes into the log, and what was first heard is told after the commit."""
         for told in self._lines.take():
+            self._must_commit = True
             if isinstance(told, Opened):
-                self._must_commit = True
+                self._moding.note_opened(told, now)
                 if self._tells_heard:
-                    self._heard.append(self._teller.heard(told, self._quality))
+                    self._heard.append(self._teller.heard(told, self._logbook.quality))
             else:
-                body = encode(
-                    self._teller.split(told, self._righting.quality_of(told, self._clock.now(), self._quality))
-                )
-                self.journal.append("split", told.utc_ns, told.mono_ns, body)
+                quality = self._righting.quality_of(told, self._clock.now(), self._logbook.quality)
+                split = self._teller.split(told, quality)
+                at = Instant(told.utc_ns, told.mono_ns)
+                self._logbook.say(split, at)
+                self._moding.note_told(split, at, now)
                 self._righting.note_told(told.passing)
                 self._splits += told.rev == 1
-                self._must_commit = True
+        if passings := self._moding.tell_again(now):
+            again = ToldAgain(now, passings)
+            self._lines.give(again)
+            self.journal.keep(again)
 
     def _wait_s(self) -> float:
         if self._righting.is_at_work:
             return 0.0
         now_ns = self._clock.mono_ns()
         dues = [now_ns + int(IDLE_S * NS_PER_S)]
+        if self._moding.due_ns is not None:
+            dues.append(self._moding.due_ns)
         if (due := self._lines.next_due_host_ns(now_ns)) is not None:
             dues.append(due)
         if self._first_unwritten_ns is not None:
@@ -249,7 +245,7 @@ class Recorder:
         return max(0.0, (min(dues) - now_ns) / NS_PER_S)
 
     def _is_time_to_commit(self, now_ns: int) -> bool:
-        if self._must_commit:
+        if self._must_commit or self._logbook.has_new:
             return True
         if self.journal.has_unwritten or self.journal.has_cursor_to_write or not self.journal.is_durable:
             if self._first_unwritten_ns is None:
@@ -269,32 +265,32 @@ class Recorder:
         finally:
             self.in_disk_since_ns = None
         self._trouble = ""
-        self._must_commit = False
+        self._must_commit = self._logbook.has_new = False
+        self._moding.note_committed()
+        if self._teller.mode != self.report.mode:
+            self._report_due_ns = 0
         self._first_unwritten_ns = None
         heard, self._heard = self._heard, []
         self._told(heard)
 
     def _write(self, now: Instant) -> None:
-        has_moved = self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)
+        has_moved = self.journal.commit(self._teller.boot, self._logbook.quality.synced, now.utc_ns, now.mono_ns)
         if has_moved:
             # The gates' state goes along: should the next run begin there, it goes on from it.
-            self._numbers = {type_: self.journal.count_of(type_) for type_ in self._numbers}
-            self.say(self._teller.notice("journal", has_moved, now, self._quality), now)
+            self._logbook.count_anew()
+            self._moding.new_epoch()
+            self._logbook.notice(Noted(now, "journal", has_moved))
             self.save_gate()
-            self.journal.commit(self._teller.boot, self._quality.synced, now.utc_ns, now.mono_ns)
+            self.journal.commit(self._teller.boot, self._logbook.quality.synced, now.utc_ns, now.mono_ns)
             self._moved()
 
     def _make_report(self, now: Instant) -> Report:
-        counts = [gate.counts for gate in self._lines.gates.values()]
-        on_mat = [chip for gate in self._lines.gates.values() for chip in gate.on_mat(now.mono_ns)]
-        return Report(
-            epoch=self.journal.epoch,
-            last_seq=self.journal.last_seq,
-            reads=sum(count["reads"] for count in counts),
+        return report_from(
+            self.journal,
+            self._lines,
+            now,
             splits=self._splits,
-            chips=sum(gate.chips_heard() for gate in self._lines.gates.values()),
             last_read_utc_ns=self._last_read_utc_ns,
-            on_mat=sorted(on_mat, key=lambda chip_and_age: -chip_and_age[1]),
-            keeps=not self._trouble,
-            trouble=self._trouble or self.journal.trouble,
+            trouble=self._trouble,
+            mode=self._teller.mode,
         )

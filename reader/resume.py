@@ -18,11 +18,15 @@ from reader.journal import Journal
 from reader.journal.aside import set_aside, take_in_all
 from reader.journal.steady import SteadyJournal, take_in_left_over
 from reader.lines import Lines, LinesSettings, LinesState
-from reader.messages import Heard
+from reader.messages import Heard, Split
 from reader.model import Began, Identity, Instant, Role
+from reader.modes import Modes
 from reader.recorder import Recorder
 from reader.telling import Teller
 
+SPLITS_LOOKED_AT = 500
+
+_split = msgspec.json.Decoder(Split)
 _settings = msgspec.msgpack.Decoder(LinesSettings)
 _state = msgspec.msgpack.Decoder(LinesState)
 
@@ -151,6 +155,28 @@ def began(last: LastKnown | None, clock: Clock, alive_ns: int | None) -> Began:
     return Began(now, clock.boot, now.mono_ns, None)
 
 
+def last_raced_ns(journal: Journal, clock: Clock) -> int | None:
+    """When the last split of this epoch in mode race was, on this boot's monotonic clock; None if there is none.
+
+    Where it can't be known how long ago that was, it is now: better a test refused than a race taken for a test.
+    """
+    view = journal.view()
+    try:
+        for entry in view.last_told(journal.epoch, "split", SPLITS_LOOKED_AT):
+            split = _split.decode(entry.body)
+            if split.mode != "race":
+                continue
+            now = clock.now()
+            if split.boot == clock.boot:
+                return min(entry.mono_ns, now.mono_ns)
+            if split.clock.synced and clock.quality().synced:
+                return now.mono_ns - max(0, now.utc_ns - entry.utc_ns)
+            return now.mono_ns
+        return None
+    finally:
+        view.close()
+
+
 class Resumed(NamedTuple):
     """The recorder, ready to run; and what had to be said of journals set aside for it."""
 
@@ -167,6 +193,7 @@ def resume(
     bibs: dict[str, str] | None,
     tells_heard: bool,
     clock: Clock,
+    sweep: frozenset[str] = frozenset(),
     alive: Alive,
     told: Callable[[list[Heard]], None],
     moved: Callable[[], None],
@@ -174,11 +201,12 @@ def resume(
 ) -> Resumed:
     """Open the journal and go on where the last run was; without a disk, in ``memory``. JournalInUse."""
 
-    def recorder_of(journal: SteadyJournal, lines: Lines, identity: Identity) -> Recorder:
+    def recorder_of(journal: SteadyJournal, lines: Lines, identity: Identity, raced_ns: int | None = None) -> Recorder:
         return Recorder(
             journal=journal,
             lines=lines,
             teller=Teller(identity, role, clock.boot, lines.settings.rules_of_line, bibs),
+            modes=Modes(sweep, raced_ns, has_gun=journal.count_of("gun") > 0),
             clock=clock,
             tells_heard=tells_heard,
             told=told,
@@ -205,6 +233,7 @@ def resume(
     lines, ending = carry_over(old_lines, settings)
     if ending is not None:
         end(journal, ending)
-    recorder = recorder_of(SteadyJournal(path, identity, journal, memory), lines, identity)
+    raced_ns = last_raced_ns(journal, clock)
+    recorder = recorder_of(SteadyJournal(path, identity, journal, memory), lines, identity, raced_ns)
     recorder.begin(began_now, was_hearing, last is not None, says)
     return Resumed(recorder, says)

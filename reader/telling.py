@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import hypot
-from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from reader.clock import rfc3339_from_utc_ns
 from reader.messages import Coverage, Gun, Heard, Marker, Notice, Split
-from reader.model import ClockQuality, Fired, Identity, Instant, Marked, Mode, Role
+from reader.model import ClockQuality, Fired, Identity, Instant, Marked, Mode, NoticeKind, Role
 from reader.passing import Opened, Rules, Told
 
 MS_NS = 1_000_000
@@ -136,9 +135,7 @@ class Teller(msgspec.Struct):
             source=marked.source,
         )
 
-    def notice(
-        self, kind: Literal["journal", "config", "restart"], says: str, at: Instant, clock: ClockQuality
-    ) -> Notice:
+    def notice(self, kind: NoticeKind, says: str, at: Instant, clock: ClockQuality, by: str = "") -> Notice:
         """What else must not be forgotten."""
         return Notice(
             mode=self.mode,
@@ -148,6 +145,7 @@ class Teller(msgspec.Struct):
             clock=clock,
             kind=kind,
             says=says,
+            by=by or UNSET,
         )
 
     def put_right_notice(

@@ -100,6 +100,17 @@ class JournalView:
             )
         ]
 
+    def last_told(self, epoch: str, type_: str, limit: int) -> list[ToldEntry]:
+        """The last ``limit`` entries of that type in that epoch, the latest first."""
+        return [
+            ToldEntry(*row)
+            for row in self._rows(
+                "SELECT seq, type, utc_ns, mono_ns, body FROM entry"
+                " WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?) AND type = ? ORDER BY seq DESC LIMIT ?",
+                (epoch, type_, limit),
+            )
+        ]
+
     def boots(self) -> list[str]:
         """The boots in which something was heard, the latest last."""
         return [boot for (boot,) in self._rows("SELECT boot FROM reads GROUP BY boot ORDER BY max(n)")]
