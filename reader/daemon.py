@@ -1,7 +1,5 @@
 """The daemon: puts the parts together, starts and watches the threads, and closes them in order.
 
-:func:`serve` is the one entry point, for `timing-mat run` and for tests, which pass a clock of their own.
-
 Threads: one for each reader's line, the recorder (gates and journal), the uplink (broker), and this one:
 signals, health, status, the control socket's answers. This one never waits for a disk or the network.
 """
@@ -9,26 +7,25 @@ signals, health, status, the control socket's answers. This one never waits for 
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 
 from reader.answers import Answers
 from reader.box.alive import AliveMark
+from reader.box.assigned import applied, keep
 from reader.box.control import ControlServer
 from reader.box.identity import box_id
 from reader.box.notify import Notifier
 from reader.box.panel import Inputs
 from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
-from reader.clock import Clock, SystemClock
+from reader.clock import Clock
 from reader.config import Config, load_chips
 from reader.errors import ConfigError, JournalError, TimingMatError
 from reader.health import part_of_broker, part_of_clock, part_of_journal
 from reader.journal import JournalView
+from reader.journal.aside import files_aside
 from reader.lines import settings_from_config
 from reader.links import Links
 from reader.messages import Heard, Part, Status
@@ -36,7 +33,6 @@ from reader.model import NS_PER_S, Identity
 from reader.resume import resume
 from reader.uplink.publisher import Uplink
 
-SWITCH_INTERVAL_S = 0.0005  # a thread at work must not hold up the one that stamps: measured 10 ms against 1.3
 LOOP_S = 0.25
 INBOX_ROOM = 64  # chunks; only lines whose other end waits are held back by it
 DISK_MAY_TAKE_NS = 60 * NS_PER_S
@@ -46,40 +42,12 @@ UPLINK_STUCK_NS = 120 * NS_PER_S
 log = logging.getLogger("timing-mat")
 
 
-def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "") -> None:
-    """Time until told to stop (SIGTERM, SIGINT). JournalInUse if another daemon has the journal.
-
-    ``config_trouble``: what is wrong with the file that should have been used, for the status.
-    """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    stopping = threading.Event()
-    if clock is None:
-        clock = watched = SystemClock()
-        threading.Thread(target=watched.watch, args=(stopping, _note_step), name="clock", daemon=True).start()
-    daemon = Daemon(config, clock, config_trouble)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    daemon.start()
-    try:
-        daemon.watch(stopping)
-    finally:
-        stopping.set()
-        daemon.stop()
-
-
-def _note_step() -> None:
-    log.warning("clock: UTC was set; what was told before is told again when it has been good for 30 s")
-
-
 class Daemon:
     """All parts of one run."""
 
-    def __init__(self, config: Config, clock: Clock, config_trouble: str) -> None:
-        self._config = config
+    def __init__(self, given: Config, clock: Clock, config_trouble: str) -> None:
+        self._given = given
+        self._config = config = applied(given)
         self._clock = clock
         self._identity = Identity(config.mat.event, config.mat.point, config.mat.id, box_id())
         self._began_ns = clock.mono_ns()
@@ -107,11 +75,14 @@ class Daemon:
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
         self._inputs = Inputs(config.panel, clock, recorder.put)
-        answers = Answers(self._identity, clock, self._links, recorder.put, self._look)
-        self._control = ControlServer(config.box.control, answers.answer)
+        self._answers = Answers(
+            self._identity, clock, self._links, recorder.put, recorder.ask, self._look, self._journals, self._become
+        )
+        self._control = ControlServer(config.box.control, self._answers.answer)
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._words: dict[str, str] = {}
+        self._becomes_another = threading.Event()
         self._fault = ""
 
     def start(self) -> None:
@@ -138,8 +109,8 @@ class Daemon:
             self._fault = f"the recorder ended by a fault of this program ({error!r}); please report it"
 
     def watch(self, stopping: threading.Event) -> None:
-        """Look after the threads and say how it stands, until told to stop."""
-        while not stopping.wait(LOOP_S):
+        """Look after the threads and say how it stands, until told to stop or to be another mat."""
+        while not stopping.wait(LOOP_S) and not self._becomes_another.is_set():
             if self._fault:
                 raise JournalError(self._fault)  # to end is to be started anew, and to record again
             self._links.note_found()
@@ -178,6 +149,17 @@ class Daemon:
             delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
             clock=self._clock,
         )
+
+    # ---- what commands ask for -------------------------------------------------------------------------
+
+    def _journals(self) -> list[Path]:
+        """The journal as it is now, and those that a rewind may look into besides."""
+        kept, now = self._config.journal.path, self._recorder.journal.path
+        return [now, *([kept] if now != kept else []), *files_aside(kept)]
+
+    def _become(self, mat: tuple[str, str, str]) -> None:
+        keep(self._given, mat)
+        self._becomes_another.set()
 
     # ---- health ----------------------------------------------------------------------------------------
 

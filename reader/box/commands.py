@@ -5,12 +5,14 @@ Each command is a struct; the keys ``id`` and ``by`` all have. Nothing that coul
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
 
 from reader.clock import utc_ns_from_rfc3339
+from reader.config.settings import Chip, Level
 from reader.errors import UsageError
 from reader.model import NS_PER_S, Fired, Instant, Marked
 
@@ -21,6 +23,9 @@ Words = Annotated[
     str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{0,200}\Z", description="a line of text, at most 200 characters")
 ]
 Flag = Annotated[bool, Meta(description="true or false")]
+Time = Annotated[str, Meta(description="a time with its zone, as in 2026-03-07T13:48:50.5Z")]
+Seq = Annotated[int, Meta(ge=1, le=(1 << 62), description="a whole number, 1 or more")]
+Epoch = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z", description="an epoch, as the messages have it")]
 Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,63}\Z", description="a line of text, 1 to 63 characters")]
 
 
@@ -57,9 +62,55 @@ class Clocks(_Command, frozen=True, tag="clock"):
     reader: Words = ""
 
 
-Commands: TypeAlias = Ping | AskStatus | Mark | Gun | Clocks
+class Rewind(_Command, frozen=True, tag="rewind"):
+    """Entries again: of one epoch or of all; from a ``seq`` through another, or of a time; of one chip or of all."""
 
-STRUCTS: dict[str, type[Commands]] = {"ping": Ping, "status": AskStatus, "mark": Mark, "gun": Gun, "clock": Clocks}
+    epoch: Epoch | None = None
+    from_seq: Seq | None = None
+    through_seq: Seq | None = None
+    since: Time | None = None
+    until: Time | None = None
+    chip: Chip | None = None
+
+
+class SetMode(_Command, frozen=True, tag="mode"):
+    """From here on `race`, or a `test`."""
+
+    mode: Annotated[Literal["race", "test"], Meta(description='"race" or "test"')]
+
+
+class Release(_Command, frozen=True, tag="release"):
+    """The mat may be rolled up: somebody with a name says so."""
+
+    by: Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,200}\Z", description="who releases it, 1 to 200 characters")]
+
+
+class Identify(_Command, frozen=True, tag="identify"):
+    """Lights and buzzer, to find the box."""
+
+
+class Assign(_Command, frozen=True, tag="assign"):
+    """From here on this box is that mat."""
+
+    event: Level
+    point: Level
+    mat: Level
+
+
+Commands: TypeAlias = Ping | AskStatus | Mark | Gun | Clocks | Rewind | SetMode | Release | Identify | Assign
+
+STRUCTS: dict[str, type[Commands]] = {
+    "ping": Ping,
+    "status": AskStatus,
+    "mark": Mark,
+    "gun": Gun,
+    "clock": Clocks,
+    "rewind": Rewind,
+    "mode": SetMode,
+    "release": Release,
+    "identify": Identify,
+    "assign": Assign,
+}
 
 
 def parse(command: dict[str, Any]) -> Commands:
@@ -89,18 +140,26 @@ def input_from(command: Mark | Gun, now: Instant, *, is_synced: bool) -> Marked 
         return Marked(now, command.text, "command")
     if command.at is None:
         return Fired(now, command.name, "command")
-    try:
-        utc_ns = utc_ns_from_rfc3339(command.at)
-    except ValueError as error:
-        says = f"at: found {command.at!r}, expected a time with its zone, as in 2026-03-07T13:48:50.5Z"
-        raise UsageError(says) from error
+    utc_ns = utc_ns_from(command.at, "at")
     if is_synced and not now.utc_ns - BEHIND_NS <= utc_ns <= now.utc_ns + AHEAD_NS:
         expected = "expected one of the last 48 hours by this box's clock; look at both clocks"
         raise UsageError(f"at: found {command.at}, {expected}")
     return Fired(Instant(utc_ns, now.mono_ns - (now.utc_ns - utc_ns)), command.name, "command", is_given=True)
 
 
+def utc_ns_from(text: str, key: str) -> int:
+    """UsageError where it is no time."""
+    try:
+        return utc_ns_from_rfc3339(text)
+    except ValueError as error:
+        says = f"{key}: found {text!r}, expected a time with its zone, as in 2026-03-07T13:48:50.5Z"
+        raise UsageError(says) from error
+
+
 def _expected(type_: Any) -> str:
+    for part in get_args(type_):  # of "this, or nothing": this
+        if part is not NoneType and isinstance(type_, UnionType):
+            return _expected(part)
     for one in getattr(type_, "__metadata__", ()):
         if isinstance(one, Meta) and one.description:
             return one.description

@@ -1,44 +1,36 @@
 """The control socket: commands of this box's own people, one JSON object a line, as on `cmd` and `reply`.
 
-A unix stream socket that only the daemon's user and group may open. The server knows no command: it keeps
-out what can't be one, hands the rest to ``answer``, and gives every line exactly one reply.
+A unix stream socket that only the daemon's user and group may open. The server knows no command: every line gets
+its reply, or as many as it has pages, a line each.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
 import stat
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
 from reader.errors import TimingMatError
+from reader.replies import LIMIT_BYTES, Answer, Command, Reply, encode, refusal, replies
 
-LINE_BYTES = 4096  # our limit, line end included: the longest command has a text of some hundred characters
 CLIENTS = 16  # at once: people, a page and scripts; a script that forgets to close must not eat the daemon's memory
 IDLE_S = 60.0
 MODE = 0o660
-
-Command = dict[str, Any]
-Answer = Callable[[Command], dict[str, Any]]
-
-log = logging.getLogger(__name__)
 
 
 class ControlServer:
     """Listens at ``path`` from :meth:`start` to :meth:`stop`.
 
-    ``answer`` is given a command with text in ``id`` and ``do``, and returns the reply's other fields;
-    ``ok`` is true unless it says otherwise. What it raises becomes an error reply. Each client has a
-    thread, so it may be called by several at once.
+    ``answer`` is as in :mod:`reader.replies`. Each client has a thread, so it may be called by several at once.
     """
 
     def __init__(self, path: Path, answer: Answer, idle_s: float = IDLE_S) -> None:
@@ -91,56 +83,38 @@ class ControlServer:
                     thread.start()
             if is_full:
                 with client, contextlib.suppress(OSError):
-                    client.sendall(_encode(_refusal(None, f"{CLIENTS} others are connected already: close one")))
+                    client.sendall(_line(refusal(None, f"{CLIENTS} others are connected already: close one")))
 
     def _serve(self, client: socket.socket) -> None:
         try:
             with client, client.makefile("rb") as stream, contextlib.suppress(OSError):
                 for line in _lines(stream):
-                    client.sendall(self._reply(line))
+                    for reply in replies(line, self._answer):
+                        client.sendall(_line(reply))
         finally:
             with self._lock:
                 del self._clients[client]
 
-    def _reply(self, line: bytes | None) -> bytes:
-        if line is None:
-            return _encode(_refusal(None, f"the line is too long: expected at most {LINE_BYTES} bytes"))
-        try:
-            command = msgspec.json.decode(line)
-        except (ValueError, RecursionError):
-            return _encode(_refusal(None, "not JSON: expected one object a line"))
-        if not isinstance(command, dict):
-            return _encode(_refusal(None, 'not a command: expected an object, as in {"id": "1", "do": "ping"}'))
-        for key in ("id", "do"):
-            if not (isinstance(command.get(key), str) and command[key]):
-                return _encode(_refusal(command.get("id"), f"{key}: expected text"))
-        try:
-            return _encode({"id": command["id"], "ok": True, **self._answer(command)})
-        except TimingMatError as error:
-            return _encode(_refusal(command["id"], str(error)))
-        except Exception:
-            # A fault of ours in one command must not take the others, nor the client, with it.
-            log.exception("the command %r failed", command["do"])
-            return _encode(_refusal(command["id"], f"{command['do']} failed inside the daemon; its log says how"))
 
-
-def ask(path: Path, command: Command, limit_s: float = 10.0) -> dict[str, Any]:
+def ask(path: Path, command: Command, limit_s: float = 10.0) -> Reply:
     """The daemon's reply to a command, ``ok`` or not; an ``id`` is added. TimingMatError if there is none."""
-    data = bytearray()
-    end = time.monotonic() + limit_s
+    return next(ask_for_pages(path, command, limit_s))
+
+
+def ask_for_pages(path: Path, command: Command, limit_s: float = 10.0) -> Iterator[Reply]:
+    """All its replies, the first at least; ``limit_s`` for each."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
             server.settimeout(limit_s)
             server.connect(str(path))
             with contextlib.suppress(BrokenPipeError):  # it hung up, and may have said why
-                server.sendall(_encode({"id": uuid.uuid4().hex, **command}))
-            while not data.endswith(b"\n"):
-                server.settimeout(max(0.001, end - time.monotonic()))
-                received = server.recv(65536)
-                if not received:
-                    raise TimingMatError(f"the daemon at {path} hung up before it answered: ask again")
-                data += received
-        reply = msgspec.json.decode(data)
+                server.sendall(_line({"id": uuid.uuid4().hex, **command}))
+            has_more = True
+            unread = bytearray()
+            while has_more:
+                reply = _receive(server, unread, path, limit_s)
+                has_more = reply.get("ok") is True and reply.get("page", 1) < reply.get("pages", 1)
+                yield reply
     except (FileNotFoundError, ConnectionRefusedError) as error:
         says = f"no daemon answers at {path}: start it, or give the file whose [box] control says where it listens"
         raise TimingMatError(says) from error
@@ -151,8 +125,23 @@ def ask(path: Path, command: Command, limit_s: float = 10.0) -> dict[str, Any]:
         raise TimingMatError(f"the daemon at {path} did not answer within {limit_s:g} s") from error
     except OSError as error:
         raise TimingMatError(f"the daemon at {path} can't be reached: {error}") from error
-    except ValueError as error:
-        raise TimingMatError(f"what answers at {path} is not timing-mat: not a JSON object") from error
+
+
+def _receive(server: socket.socket, unread: bytearray, path: Path, limit_s: float) -> Reply:
+    """The next line; ``unread``: what has come of it already, and what came beyond it afterwards."""
+    end = time.monotonic() + limit_s
+    while (length := unread.find(b"\n") + 1) == 0:
+        server.settimeout(max(0.001, end - time.monotonic()))
+        received = server.recv(65536)
+        if not received:
+            raise TimingMatError(f"the daemon at {path} hung up before it answered: ask again")
+        unread += received
+    line = bytes(unread[:length])
+    del unread[:length]
+    try:
+        reply = msgspec.json.decode(line)
+    except ValueError:
+        reply = None
     if not isinstance(reply, dict):
         raise TimingMatError(f"what answers at {path} is not timing-mat: not a JSON object")
     return reply
@@ -199,20 +188,14 @@ def _remove_stale(path: Path) -> None:
     raise TimingMatError(f"another daemon answers at {path}: stop it first, or give this one its own [box] control")
 
 
-def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
-    """The lines as they come; None for one that is too long."""
-    while line := stream.readline(LINE_BYTES + 1):
-        if len(line) <= LINE_BYTES:
-            yield line
-            continue
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(LINE_BYTES)
-        yield None
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines as they come; of one that is too long its beginning, which is too long as well."""
+    while line := stream.readline(LIMIT_BYTES + 1):
+        beginning = line
+        while len(beginning) > LIMIT_BYTES and line and not line.endswith(b"\n"):
+            line = stream.readline(LIMIT_BYTES)
+        yield beginning
 
 
-def _refusal(its_id: object, says: str) -> dict[str, Any]:
-    return {"id": its_id if isinstance(its_id, str) else None, "ok": False, "error": says}
-
-
-def _encode(message: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(message) + b"\n"
+def _line(reply: Reply) -> bytes:
+    return encode(reply) + b"\n"

@@ -34,7 +34,7 @@ def clock(
 
     Example: timing-mat clock --set
     """
-    command: dict[str, object] = {"do": "clock", "set": set_it, "by": "clock"}
+    command: dict[str, object] = {"do": "clock", "set": set_it}
     reply = tell(config, socket, command if reader is None else command | {"reader": reader}, limit_s=SET_LIMIT_S)
     if as_json:
         print(json.dumps({"did": reply["did"], **reply["clocks"]}))

@@ -25,6 +25,6 @@ def gun(
 
     Example: timing-mat gun elites --at 2026-03-07T13:48:50.5Z
     """
-    command: dict[str, object] = {"do": "gun", "name": name, "by": "gun"}
+    command: dict[str, object] = {"do": "gun", "name": name}
     reply = tell(config, socket, command if at is None else command | {"at": at})
     print(f"gun {name}: {reply['time']}")

@@ -19,5 +19,5 @@ def mark(
 
     Example: timing-mat mark "lead car"
     """
-    reply = tell(config, socket, {"do": "mark", "text": text, "by": "mark"})
+    reply = tell(config, socket, {"do": "mark", "text": text})
     print(f"marked: {reply['time']}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from reader.box.control import ask
+from reader.box.control import ask_for_pages
 from reader.config import BoxSettings, find, load
 from reader.errors import ConfigError, TimingMatError, UsageError
 from reader.line.protocols import BY_NAME, Family
@@ -20,10 +23,25 @@ SocketOption = Annotated[
 
 def tell(config: Path | None, socket: Path | None, command: dict[str, object], limit_s: float = 10.0) -> dict[str, Any]:
     """The reply of the daemon on this box to a command; TimingMatError, in its words, if it refuses."""
-    reply = ask(socket or _socket_of(config), command, limit_s)
-    if not reply.get("ok"):
-        raise TimingMatError(f"the daemon says: {reply.get('error')}")
-    return reply
+    return next(tell_in_pages(config, socket, command, limit_s))
+
+
+def tell_in_pages(
+    config: Path | None, socket: Path | None, command: dict[str, object], limit_s: float = 10.0
+) -> Iterator[dict[str, Any]]:
+    """All its replies; likewise."""
+    for reply in ask_for_pages(socket or _socket_of(config), command | {"by": who()}, limit_s):
+        if not reply.get("ok"):
+            raise TimingMatError(f"the daemon says: {reply.get('error')}")
+        yield reply
+
+
+def who() -> str:
+    """Who types this: for the log of what was changed."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return f"user {os.getuid()}"
 
 
 def _socket_of(config: Path | None) -> Path:

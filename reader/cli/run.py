@@ -42,7 +42,7 @@ def run(
 
     Example: timing-mat run --config mat.toml
     """
-    from reader.daemon import serve  # what the daemon needs is not loaded for other commands
+    from reader.serving import serve  # what the daemon needs is not loaded for other commands
 
     logging.basicConfig(level=os.environ.get("TIMING_MAT_LOG", "INFO"), format="%(name)s: %(message)s")
     found, trouble = _load(config, keep_going=keep_going)

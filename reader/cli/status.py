@@ -25,7 +25,7 @@ def status(
 
     Example: timing-mat status
     """
-    said = tell(config, socket, {"do": "status", "by": "status"})["status"]
+    said = tell(config, socket, {"do": "status"})["status"]
     console = Console()
     if as_json:
         print(json.dumps(said))

@@ -43,11 +43,15 @@ def set_aside(path: Path, word: str) -> Path:
     return aside
 
 
+def files_aside(path: Path) -> list[Path]:
+    """Those set aside for the journal of that path, the oldest first."""
+    return sorted(path.parent.glob(f"{path.stem}.aside-*{path.suffix}"))
+
+
 def take_in_all(journal: Journal) -> list[TakenIn]:
     """Copy what the files set aside beside this journal have not delivered; each file once."""
-    pattern = f"{journal.path.stem}.aside-*{journal.path.suffix}"
     taken = []
-    for path in sorted(journal.path.parent.glob(pattern)):
+    for path in files_aside(journal.path):
         if journal.has_taken(path.name):
             continue
         epochs, trouble = _undelivered(path)

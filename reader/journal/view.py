@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,29 @@ class JournalView:
                 (epoch, after_seq, limit),
             )
         ]
+
+    def entries_at(self, epoch: str, seqs: list[int]) -> list[Entry]:
+        """Those entries of that epoch, as far as they are there, in order."""
+        return [
+            Entry(epoch, *row)
+            for row in self._rows(
+                "SELECT seq, type, body FROM entry WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?)"
+                " AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+                (epoch, json.dumps(seqs)),
+            )
+        ]
+
+    def sizes(
+        self, epoch: str, low: int, high: int, since_utc_ns: int | None, until_utc_ns: int | None, chip: str | None
+    ) -> list[tuple[int, int]]:
+        """``seq`` and the body's bytes of entries from ``low`` to ``high``, within that time, of that chip."""
+        has_chip = None if chip is None else f'"chip":"{chip}"'.encode()
+        return self._rows(
+            "SELECT seq, length(body) FROM entry WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?)"
+            " AND seq BETWEEN ? AND ? AND utc_ns BETWEEN coalesce(?, utc_ns) AND coalesce(?, utc_ns)"
+            " AND (? IS NULL OR instr(body, ?)) ORDER BY seq",
+            (epoch, low, high, since_utc_ns, until_utc_ns, has_chip, has_chip),
+        )
 
     def told(self, epoch: str, after_seq: int, limit: int) -> list[ToldEntry]:
         """At most ``limit`` entries of that epoch with a higher ``seq``, in order, with their times on both clocks."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reader.clock import SystemClock
 from reader.config import load
-from reader.daemon import serve
+from reader.serving import serve
 from reader.model import ClockQuality, Instant
 
 FORM = struct.Struct("<q?")

@@ -177,13 +177,13 @@ def test_two_hand_in_hand_have_a_split_each_and_the_same_time(tmp_path: Path, mo
 
 
 def test_the_clock_is_passed_in_and_stands_in_every_entry(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    """The one entry point for a clock of one's own: `reader.daemon.serve(config, clock=…)`."""
+    """The one entry point for a clock of one's own: `reader.serving.serve(config, clock=…)`."""
     script = f"""
 import time
 from pathlib import Path
 from reader.clock import SystemClock
 from reader.config import load
-from reader.daemon import serve
+from reader.serving import serve
 from reader.model import ClockQuality, Instant
 
 class InTheYear2001(SystemClock):
