@@ -22,10 +22,12 @@ from reader.box.status import Facts, StatusTeller, status_from_facts
 from reader.box.storage import look_at_storage
 from reader.clock import Clock
 from reader.config import Config, load_chips
+from reader.copying.copier import Copier
 from reader.errors import ConfigError, JournalError, TimingMatError
 from reader.health import part_of_broker, part_of_clock, part_of_journal
 from reader.journal import JournalView
 from reader.journal.aside import files_aside
+from reader.journal.ballast import Ballast
 from reader.lines import settings_from_config
 from reader.links import Links
 from reader.messages import Heard, Part, Status
@@ -68,10 +70,11 @@ class Daemon:
             told=self._note_told,
             moved=lambda: self._uplink.reopen(),
             memory=_places_in_memory(config),
+            ballast=Ballast(config.journal.path),
         )
         self._recorder = recorder = self._resumed.recorder
         self._recording = threading.Thread(target=self._record, name="recorder", daemon=True)
-        self._links = Links(config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM)
+        self._links = Links(config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM, self._resumed.coverage)
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
         self._inputs = Inputs(config.panel, clock, recorder.put)
@@ -79,6 +82,12 @@ class Daemon:
             self._identity, clock, self._links, recorder.put, recorder.ask, self._look, self._journals, self._become
         )
         self._control = ControlServer(config.box.control, self._answers.answer)
+        self._copier = None
+        if config.journal.copy is not None:
+            line_of_reader = {reader.name: reader.line for reader in config.readers}
+            self._copier = Copier(
+                config.journal.copy, config.journal.path, lambda: self._recorder.journal.path, line_of_reader
+            )
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
         self._words: dict[str, str] = {}
@@ -91,6 +100,8 @@ class Daemon:
         self._links.start()
         self._inputs.start()
         self._uplink.start()
+        if self._copier is not None:
+            self._copier.start()
         try:
             self._config.box.control.parent.mkdir(parents=True, exist_ok=True)
             self._control.start()
@@ -139,6 +150,8 @@ class Daemon:
                 self._recorder.close()
             except JournalError as error:
                 log.warning("the end of the log could not be written: %s", error)
+        if self._copier is not None:
+            self._copier.stop()  # with the last entry
         self._notifier.close()
 
     def _make_uplink(self) -> Uplink:
@@ -147,6 +160,7 @@ class Daemon:
             identity=self._identity,
             open_view=lambda: JournalView(self._recorder.journal.path),
             delivered=lambda epoch, seq: self._recorder.journal.delivered(epoch, seq),
+            answer=lambda command: self._answers.answer(command),
             clock=self._clock,
         )
 
@@ -221,7 +235,12 @@ class Daemon:
                 journal=part_of_journal(self._resumed.says, report),
                 broker=part_of_broker(uplink),
                 power=Part("unknown", "not measured"),
-                storage=look_at_storage(self._config.journal.path, report.trouble),
+                storage=look_at_storage(
+                    self._config.journal.path,
+                    report.trouble,
+                    is_on_ballast=self._recorder.journal.is_on_ballast,
+                    copy=None if self._copier is None else self._copier.part,
+                ),
                 config=self._config_part,
                 readers=readers,
                 on_mat=report.on_mat,
@@ -232,6 +251,7 @@ class Daemon:
                 epoch=report.epoch,
                 last_seq=report.last_seq,
                 delivered_seq=delivered_seq,
+                acks={collector: acks[report.epoch] for collector, acks in uplink.acks.items() if report.epoch in acks},
                 undelivered=max(0, report.last_seq - delivered_seq) + older,
             )
         )

@@ -8,7 +8,7 @@ from reader.line.state import LinkState
 from reader.messages import Antenna, Part
 from reader.model import ClockSource
 from reader.report import Report
-from reader.uplink.publisher import UplinkState
+from reader.uplink.state import UplinkState
 
 
 def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFacts:
@@ -24,13 +24,19 @@ def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFact
 
 
 def _antennas_of(state: LinkState) -> list[Antenna]:
-    """Those that the reader listens on, and those that were heard: "up" while the reader hears, else "down"."""
+    """Those that the reader listens on, and those that were heard.
+
+    ``state``: as the reader says; "up" where it says nothing, "deaf" where what it hears says otherwise, "down" while
+    the reader as a whole does not hear.
+    """
     heard = {one.antenna: one for one in state.antennas}
     stand = {one.antenna: one for one in state.standings}
     antennas = []
     for number in sorted({*heard, *stand}, key=lambda antenna: antenna or 0):
         standing = stand.get(number)
-        word = standing.state if standing is not None else "up"
+        word: str = standing.state if standing is not None else "up"
+        if number in state.deaf and word not in ("missing", "bad"):
+            word = "deaf"
         counted = heard.get(number)
         antennas.append(
             Antenna(

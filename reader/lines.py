@@ -78,7 +78,7 @@ class Lines:
                     kept = [read for read in given.reads if read.chip not in self.settings.reference]
                     reads = msgspec.structs.replace(given, reads=kept)
                 self.gates[self.settings.line_of_reader[given.reader]].hear(reads, self.host_ns)
-            case Hearing():
+            case Hearing() if given.antenna is None:
                 (self.hearing.add if given.hears else self.hearing.discard)(given.reader)
                 self._tell_gates_who_hears(self.host_ns)
             case Ticked():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from reader.before import Told
 from reader.box.found import Found, FoundFile
 from reader.box.status import LineUse, ReaderFacts
 from reader.clock import Clock
@@ -19,6 +20,7 @@ from reader.line.profile import of_reader
 from reader.line.protocols import BY_NAME, load
 from reader.line.reader_clock import utc_offset_ns
 from reader.line.state import Asked
+from reader.line.tally import Known
 from reader.model import NS_PER_S, Hearing, Reads
 
 SET_LIMIT_S = 20.0
@@ -27,7 +29,8 @@ SET_LIMIT_S = 20.0
 class Links:
     """``hand_on`` takes what they hear; ``has_room`` says whether there is room for more.
 
-    ``trouble``: which profile can't be used, and why; the reader is then taken as it is.
+    ``told``: what the log said last of their hearing. ``trouble``: which profile can't be used, and why; the reader is
+    then taken as it is.
     """
 
     def __init__(
@@ -36,13 +39,23 @@ class Links:
         clock: Clock,
         hand_on: Callable[[Reads | Hearing], None],
         has_room: Callable[[], bool],
+        told: Told,
     ) -> None:
         self.trouble = ""
+        reference = frozenset(config.chips.reference)
         self._clock = clock
         self._source = config.source
         self._found = FoundFile()
         self._links = [
-            Link(reader, clock, hand_on, has_room, self._last_place_of(reader.name), self._asked_of(reader))
+            Link(
+                reader,
+                clock,
+                hand_on,
+                has_room,
+                self._last_place_of(reader.name),
+                self._asked_of(reader),
+                Known(told.get(reader.name, {}), reference, is_only_reader=len(config.readers) == 1),
+            )
             for reader in config.readers
         ]
         self._line_use = {reader.name: LineUse() for reader in config.readers}

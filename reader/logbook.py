@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reader.journal.steady import SteadyJournal
 from reader.messages import Body
-from reader.model import ClockQuality, Fired, Instant, Marked, Noted
+from reader.model import ClockQuality, Fired, Hearing, Instant, Marked, Noted
 from reader.telling import Teller, encode
 
 NUMBERED = ("coverage", "gun", "marker")
@@ -37,9 +37,9 @@ class Logbook:
         self._journal.append(str(body.__struct_config__.tag), at.utc_ns, at.mono_ns, encode(body))
         self.has_new = True
 
-    def coverage(self, reader: str, hears: bool, reason: str, since: Instant) -> None:
-        """A reader began or ceased to hear."""
-        self.say(self.teller.coverage(*self._number("coverage"), reader, hears, reason, since, self.quality), since)
+    def coverage(self, hearing: Hearing) -> None:
+        """A reader, or one antenna of it, began or ceased to hear."""
+        self.say(self.teller.coverage(*self._number("coverage"), hearing, self.quality), hearing.at)
 
     def gun(self, fired: Fired) -> None:
         """A start signal."""

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reader.model import ClockQuality, Mode, NoticeKind, Pick, Role, Source, Use
+from reader.model import ClockQuality, Hears, Mode, NoticeKind, Pick, Role, Source, Use
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,7 +85,7 @@ class Marker(Common, frozen=True, kw_only=True, tag="marker", tag_field="type", 
 
 
 class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="type", gc=False):
-    """The mat, or one antenna of it, began or ceased to hear."""
+    """A reader, or one antenna of it, began or ceased to hear. ``antenna``: None for all of them."""
 
     of: str
     n: int
@@ -93,7 +93,7 @@ class Coverage(Common, frozen=True, kw_only=True, tag="coverage", tag_field="typ
     revised_for: str | UnsetType = UNSET
     reader: str
     antenna: int | None
-    hearing: Literal["up", "partial", "down"]
+    hearing: Hears
     reason: str
     since: str
 

@@ -87,6 +87,7 @@ Event = ChipRead | Reply | Rejected
 
 # ---- what goes from the line to the recorder, and is kept in the journal as it came ------------------
 
+Hears = Literal["up", "partial", "down"]
 StampedBy = Literal["host", "disciplined"]
 Source = Literal["input", "button", "command"]
 NoticeKind = Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
@@ -111,12 +112,31 @@ class Reads(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):
 
 
 class Hearing(msgspec.Struct, frozen=True, array_like=True, tag="h", gc=False):
-    """A reader began or ceased to hear."""
+    """A reader, or one antenna of it, began or ceased to hear.
+
+    ``antenna``: None for the reader as a whole. ``is_partial``: it hears, but not with all its antennas, or less than
+    it should. ``since_ns``: since when, on the host's monotonic clock, where that was before ``at``.
+    """
 
     reader: str
     at: Instant
     hears: bool
     reason: str
+    antenna: int | None = None
+    is_partial: bool = False
+    since_ns: int | None = None
+
+    @property
+    def hearing(self) -> Hears:
+        """In one word."""
+        return "down" if not self.hears else "partial" if self.is_partial else "up"
+
+    @property
+    def since(self) -> Instant:
+        """Since when, on both clocks."""
+        if self.since_ns is None:
+            return self.at
+        return Instant(self.at.utc_ns - (self.at.mono_ns - self.since_ns), self.since_ns)
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag="b", gc=False):

@@ -115,7 +115,7 @@ class Recorder:
                 self._last_read_utc_ns = given.at.utc_ns
                 self._righting.note_reads(given)
             case Hearing():
-                self._logbook.coverage(given.reader, given.hears, given.reason, given.at)
+                self._logbook.coverage(given)
             case Fired():
                 self._logbook.gun(given)
                 self._moding.note_fired(given.at)
@@ -125,16 +125,17 @@ class Recorder:
                 self._logbook.notice(given)
         self._tell(given.at)
 
-    def begin(self, began: Began, was_hearing: set[str], is_restart: bool, says: list[str]) -> None:
-        """The first things of a run, before :meth:`run`: what was deaf in between, and what must be told of it."""
-        if is_restart:
-            since = Instant(began.at.utc_ns - (began.at.mono_ns - began.deaf_since), began.deaf_since)
-            for reader in sorted(was_hearing):
-                self._logbook.coverage(reader, False, "the daemon was not running", since)
+    def begin(self, began: Began, was_hearing: set[str], deaf_reason: str, says: list[str]) -> None:
+        """The first things of a run, before :meth:`run`: what must be told of the time before it.
+
+        ``deaf_reason``: why nothing could be heard since ``began.deaf_since``; "": this epoch has no run before it.
+        """
+        for reader in sorted(was_hearing):
+            self._logbook.coverage(Hearing(reader, began.at, False, deaf_reason, since_ns=began.deaf_since))
         self.give(began)
         for sentence in says:
             self._logbook.notice(Noted(began.at, "journal", sentence))
-        word = "again, after a restart" if is_restart else "for the first time in this epoch"
+        word = "again, after a restart" if deaf_reason else "for the first time in this epoch"
         sentence = f"timing began {word}, in mode {self._teller.mode}"
         self._logbook.notice(Noted(began.at, "restart", sentence))
         self.save_gate()

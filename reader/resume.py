@@ -12,10 +12,12 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from reader.before import Told, last_told, why_deaf
 from reader.clock import Clock
 from reader.errors import DiskRefused, JournalDamaged
 from reader.journal import Journal
-from reader.journal.aside import set_aside, take_in_all
+from reader.journal.aside import finish_setting_aside, set_aside, take_in_all
+from reader.journal.ballast import Ballast
 from reader.journal.steady import SteadyJournal, take_in_left_over
 from reader.lines import Lines, LinesSettings, LinesState
 from reader.messages import Heard, Split
@@ -25,6 +27,7 @@ from reader.recorder import Recorder
 from reader.telling import Teller
 
 SPLITS_LOOKED_AT = 500
+MORE_THAN_ON_MAT = 1_000_000  # passings that have an id, and are not in the log yet
 
 _split = msgspec.json.Decoder(Split)
 _settings = msgspec.msgpack.Decoder(LinesSettings)
@@ -56,6 +59,7 @@ def open_journal(path: Path, identity: Identity, end: Callable[[Journal, Lines],
     JournalInUse, DiskRefused.
     """
     says: list[str] = []
+    finish_setting_aside(path)
     journal = _open_own(path, identity, end, says) if path.exists() else None
     if journal is None:
         journal = Journal.create(path, identity)
@@ -89,18 +93,18 @@ def _open_own(path: Path, identity: Identity, end: Callable[[Journal, Lines], No
     return None
 
 
-def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:
+def restore_lines(journal: Journal | SteadyJournal) -> tuple[Lines, LastKnown | None]:
     """The gates as they were after the last commit, under the rules of then; and the last thing known.
 
     Where they can't be read (written by another version of this program), they begin anew: a chip on the mat
-    then has two passings, which is better than none.
+    then has two passings, which is better than none. No passing gets the id of an earlier one.
     """
     view = journal.view()
     try:
         kept = view.gate_state()
         last = view.last_inputs()
         if kept is None or last is None:
-            return _no_lines(journal), None
+            return _no_lines(journal.epoch), None
         reads_n, settings, state = kept
         lines = Lines(_settings.decode(settings), journal.epoch)
         lines.restore(_state.decode(state))
@@ -110,13 +114,16 @@ def restore_lines(journal: Journal) -> tuple[Lines, LastKnown | None]:
                 lines.take()  # told before: what a commit holds is whole
         return lines, LastKnown(last.boot, last.inputs[-1].at, last.synced)
     except msgspec.MsgspecError:
-        return _no_lines(journal), None
+        return _no_lines(journal.epoch, journal.last_seq + MORE_THAN_ON_MAT), None
     finally:
         view.close()
 
 
-def _no_lines(journal: Journal) -> Lines:
-    return Lines(LinesSettings({}, {}), journal.epoch)
+def _no_lines(epoch: str, ids: int = 0) -> Lines:
+    """Of no readers. ``ids``: how many passings of that epoch may have one."""
+    lines = Lines(LinesSettings({}, {}), epoch)
+    lines.restore(LinesState(epoch, ids, 0, [], {}))
+    return lines
 
 
 def carry_over(old: Lines, settings: LinesSettings) -> tuple[Lines, Lines | None]:
@@ -155,7 +162,7 @@ def began(last: LastKnown | None, clock: Clock, alive_ns: int | None) -> Began:
     return Began(now, clock.boot, now.mono_ns, None)
 
 
-def last_raced_ns(journal: Journal, clock: Clock) -> int | None:
+def last_raced_ns(journal: SteadyJournal, clock: Clock) -> int | None:
     """When the last split of this epoch in mode race was, on this boot's monotonic clock; None if there is none.
 
     Where it can't be known how long ago that was, it is now: better a test refused than a race taken for a test.
@@ -178,10 +185,11 @@ def last_raced_ns(journal: Journal, clock: Clock) -> int | None:
 
 
 class Resumed(NamedTuple):
-    """The recorder, ready to run; and what had to be said of journals set aside for it."""
+    """The recorder, ready to run; what had to be said of journals set aside; what the log last said of hearing."""
 
     recorder: Recorder
     says: list[str]
+    coverage: Told
 
 
 def resume(
@@ -198,6 +206,7 @@ def resume(
     told: Callable[[list[Heard]], None],
     moved: Callable[[], None],
     memory: Sequence[Path],
+    ballast: Ballast | None = None,
 ) -> Resumed:
     """Open the journal and go on where the last run was; without a disk, in ``memory``. JournalInUse."""
 
@@ -217,23 +226,37 @@ def resume(
     def end(journal: Journal, lines: Lines) -> None:
         recorder_of(SteadyJournal(path, journal.identity, journal, memory), lines, journal.identity).finish()
 
+    if ballast is not None:
+        ballast.make_room()
     try:
-        journal, says = open_journal(path, identity, end)
-        if left_over := take_in_left_over(journal, memory):
-            says.append(left_over)
+        on_disk, says = open_journal(path, identity, end)
+        try:
+            if left_over := take_in_left_over(on_disk, memory):
+                says.append(left_over)
+        except DiskRefused:
+            on_disk.close()
+            raise
+        journal = SteadyJournal(path, identity, on_disk, memory, ballast=ballast)
     except DiskRefused as error:
         says = [f"timing goes on without a disk: {error}"]
-        in_memory = SteadyJournal(path, identity, None, memory, str(error))
-        recorder = recorder_of(in_memory, Lines(settings, in_memory.epoch), identity)
-        recorder.begin(began(None, clock, None), set(), False, says)
-        return Resumed(recorder, says)
+        journal = SteadyJournal(path, identity, None, memory, str(error), ballast)
     old_lines, last = restore_lines(journal)
     began_now = began(last, clock, alive.read(clock.boot))
     was_hearing = set(old_lines.hearing)
     lines, ending = carry_over(old_lines, settings)
     if ending is not None:
-        end(journal, ending)
+        recorder_of(journal, ending, identity).finish()
     raced_ns = last_raced_ns(journal, clock)
-    recorder = recorder_of(SteadyJournal(path, identity, journal, memory), lines, identity, raced_ns)
-    recorder.begin(began_now, was_hearing, last is not None, says)
-    return Resumed(recorder, says)
+    recorder = recorder_of(journal, lines, identity, raced_ns)
+    view = journal.view()
+    coverage = last_told(view, journal.epoch)
+    view.close()
+    was_hearing |= {reader for reader, by_antenna in coverage.items() if by_antenna.get(None, "down") != "down"}
+    why = "the daemon was not running" if coverage else ""
+    if last is not None:
+        has_good_clocks = last.synced and clock.quality().synced
+        why = why_deaf(last.boot, last.at.utc_ns, began_now, has_good_clocks=has_good_clocks)
+    recorder.begin(began_now, was_hearing, why, says)
+    for reader in was_hearing:
+        coverage.setdefault(reader, {})[None] = "down"
+    return Resumed(recorder, says, coverage)

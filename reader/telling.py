@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from reader.clock import rfc3339_from_utc_ns
 from reader.messages import Coverage, Gun, Heard, Marker, Notice, Split
-from reader.model import ClockQuality, Fired, Identity, Instant, Marked, Mode, NoticeKind, Role
+from reader.model import ClockQuality, Fired, Hearing, Identity, Instant, Marked, Mode, NoticeKind, Role
 from reader.passing import Opened, Rules, Told
 
 MS_NS = 1_000_000
@@ -83,25 +83,22 @@ class Teller(msgspec.Struct):
             clock=clock,
         )
 
-    def coverage(
-        self, of: str, n: int, reader: str, hears: bool, reason: str, since: Instant, clock: ClockQuality
-    ) -> Coverage:
-        """A reader began or ceased to hear."""
-        when = rfc3339_from_utc_ns(since.utc_ns)
+    def coverage(self, of: str, n: int, hearing: Hearing, clock: ClockQuality) -> Coverage:
+        """A reader, or one antenna of it, began or ceased to hear."""
         return Coverage(
             mode=self.mode,
             role=self.role,
-            time=when,
+            time=rfc3339_from_utc_ns(hearing.at.utc_ns),
             boot=self.boot,
             clock=clock,
             of=of,
             n=n,
             rev=1,
-            reader=reader,
-            antenna=None,
-            hearing="up" if hears else "down",
-            reason=reason,
-            since=when,
+            reader=hearing.reader,
+            antenna=hearing.antenna,
+            hearing=hearing.hearing,
+            reason=hearing.reason,
+            since=rfc3339_from_utc_ns(hearing.since.utc_ns),
         )
 
     def gun(self, of: str, n: int, fired: Fired, clock: ClockQuality) -> Gun:

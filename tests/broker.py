@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -46,7 +47,7 @@ class Mosquitto:
         self._config = self._folder / "mosquitto.conf"
         self._config.write_text("\n".join(line.strip() for line in config.splitlines()))
 
-    def __enter__(self) -> Mosquitto:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -81,6 +82,11 @@ class Mosquitto:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+    def freeze(self) -> None:
+        """It is there and does nothing more, as a machine that hangs: connections stay, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def restart(self) -> None:
         """Kill it and begin again, on the same port."""
@@ -122,7 +128,7 @@ class Subscriber:
         self._client.on_message = self._take
         self._address = (host, port)
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self) -> Self:
         self._client.connect(*self._address, keepalive=5)
         self._client.loop_start()
         assert self._subscribed.wait(10), f"no subscription to {self._topics} within 10 s"
@@ -139,6 +145,10 @@ class Subscriber:
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""
         self._client.publish(topic, payload, 1, retain).wait_for_publish(10)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish, and wait for nothing."""
+        self._client.publish(topic, payload, 1)
 
     def on(self, ending: str) -> list[Received]:
         """What came on topics that end so, in order."""

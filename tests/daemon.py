@@ -152,6 +152,25 @@ class Line:
         self.send(data)
         wait_until(lambda: self._unread() == 0, 10, "the line to be read")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has the other end open."""
+        if self._master < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._master, 0)
+        return not poll.poll(0)
+
+    def offer(self, data: bytes) -> bool:
+        """Say it to whoever reads fast enough; whether the line took all of it."""
+        os.set_blocking(self._master, False)
+        try:
+            return os.write(self._master, data) == len(data)
+        except BlockingIOError:
+            return False
+        finally:
+            os.set_blocking(self._master, True)
+
     def read(self, wait_s: float = 0.0) -> bytes:
         """What the daemon has sent, waiting for it at most so long."""
         if not select.select([self._master], [], [], wait_s)[0]:

@@ -16,7 +16,7 @@ from reader.messages import Body, Coverage, Gun, Marker, Notice, Split
 from reader.model import NS_PER_S, ChipRead, Hearing, Identity, Input, Instant, Reads
 from reader.passing import Rules
 from reader.recorder import Recorder
-from reader.resume import resume
+from reader.resume import Resumed, resume
 from tests.fakes.clock import FakeClock
 
 RULES = Rules("best", "finish", 850_000_000, 20 * NS_PER_S, 8 * NS_PER_S, "host")
@@ -48,7 +48,7 @@ class Run:
     ) -> None:
         self.path = path
         self.clock = clock
-        self.recorder: Recorder = resume(
+        self.resumed: Resumed = resume(
             path=path,
             identity=identity,
             role="main",
@@ -60,7 +60,8 @@ class Run:
             told=lambda _: None,
             moved=lambda: None,
             memory=memory,
-        ).recorder
+        )
+        self.recorder: Recorder = self.resumed.recorder
 
     def take(self, *inputs: Input) -> None:
         """These and the deadlines up to now, in one round."""

@@ -46,31 +46,34 @@ LAW = {
     "modes": "model errors",
     "moding": f"{WORDS} telling logbook modes journal",
     "report": f"{WORDS} gate lines journal",
+    "before": f"{WORDS} journal",
     "recorder": f"{WORDS} line line.protocols gate lines telling journal retelling righting"
     " logbook modes moding report",
-    "resume": f"{WORDS} line line.protocols gate lines telling journal recorder box modes",
-    "uplink": f"{WORDS} journal uplink.wire uplink.broker",
+    "resume": f"{WORDS} line line.protocols gate lines telling journal recorder box modes before",
+    "uplink": f"{WORDS} journal replies uplink.wire uplink.broker",
     "uplink.wire": f"{WORDS} journal",
     "uplink.broker": f"{WORDS} uplink",
     "box": f"{WORDS} replies",
     "health": f"{WORDS} line line.protocols report uplink box",
     "clocks": f"{WORDS} line",
-    "links": f"{WORDS} line line.protocols box health clocks",
+    "links": f"{WORDS} line line.protocols box health clocks before journal",
     "replies": "errors",
     "answers": f"{WORDS} links box journal moding replies uplink.wire",
+    "copying": f"{WORDS} journal uplink.wire",
     "serving": f"{WORDS} daemon",
-    "daemon": f"{WORDS} links answers gate lines telling journal recorder resume uplink uplink.wire box health",
+    "daemon": f"{WORDS} copying links answers gate lines telling journal recorder resume uplink uplink.wire box health",
+    "schema": f"{WORDS} uplink.wire box",
     "racecontrol": f"{WORDS} uplink.wire uplink.broker",
     "cli": "*",
     "__main__": "cli",
 }
 
-# A library of the outside edge, and the one room that may import it.
+# A library of the outside edge, and the one room that may import it; SQLite has two databases, with a room each.
 OWNERS = {
     "serial": "line.port",
     "paho": "uplink.broker",
     "gpiozero": "box.panel",
-    "sqlite3": "journal",
+    "sqlite3": "journal racecontrol.store",
     "amqtt": "cli.demo_broker",
     "rich": "cli",
     "typer": "cli",
@@ -131,7 +134,8 @@ def test_an_outside_library_has_one_owner(module: str) -> None:
     broken = [
         f"line {line}: {name} belongs to {OWNERS[library]}"
         for line, name in imports(module)
-        if (library := name.split(".")[0]) in OWNERS and not is_within(inside, OWNERS[library])
+        if (library := name.split(".")[0]) in OWNERS
+        and not any(is_within(inside, owner) for owner in OWNERS[library].split())
     ]
     assert not broken, f"{module}: {broken}"
 

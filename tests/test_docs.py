@@ -200,8 +200,9 @@ def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto
 # ---- what the box says -----------------------------------------------------------------------------------
 
 
-def test_the_words_in_the_table_of_troubles_are_those_of_the_program() -> None:
-    table = README.partition("### What you see")[2].partition("\n## ")[0]
+@pytest.mark.parametrize("heading", ["### What you see", "### Security"])
+def test_the_words_in_the_table_of_troubles_are_those_of_the_program(heading: str) -> None:
+    table = README.partition(heading)[2].partition("\n#")[0].rpartition("| you see |")[2]
     first_cells = re.findall(r"^\| ([^|]*`[^|]*) \|", table, re.MULTILINE)
     said = [
         piece.strip() for cell in first_cells for words in re.findall("`([^`]+)`", cell) for piece in words.split("…")

@@ -17,6 +17,7 @@ from reader.errors import UsageError
 from reader.model import NS_PER_S, Fired, Instant, Marked
 
 AHEAD_NS = 60 * NS_PER_S  # what the clock of another may be ahead of ours
+LAST_NS = 7_258_118_400 * NS_PER_S  # the beginning of 2200
 BEHIND_NS = 48 * 3600 * NS_PER_S
 
 Words = Annotated[
@@ -148,12 +149,15 @@ def input_from(command: Mark | Gun, now: Instant, *, is_synced: bool) -> Marked 
 
 
 def utc_ns_from(text: str, key: str) -> int:
-    """UsageError where it is no time."""
+    """UsageError where it is no time, or none that nanoseconds since 1970 can tell."""
     try:
-        return utc_ns_from_rfc3339(text)
+        utc_ns = utc_ns_from_rfc3339(text)
     except ValueError as error:
         says = f"{key}: found {text!r}, expected a time with its zone, as in 2026-03-07T13:48:50.5Z"
         raise UsageError(says) from error
+    if not 0 <= utc_ns <= LAST_NS:
+        raise UsageError(f"{key}: found {text}, expected a time between 1970 and 2200")
+    return utc_ns
 
 
 def _expected(type_: Any) -> str:

@@ -56,6 +56,7 @@ class Facts(NamedTuple):
     epoch: str
     last_seq: int
     delivered_seq: int
+    acks: dict[str, int]
     undelivered: int
 
 
@@ -86,7 +87,7 @@ def status_from_facts(facts: Facts) -> Status:
         epoch=facts.epoch,
         last_seq=facts.last_seq,
         delivered_seq=facts.delivered_seq,
-        acks={},
+        acks=facts.acks,
         backlog=facts.undelivered,
         line_use_pct={r.name: r.line_use_pct for r in facts.readers if r.line_use_pct is not None},
         version=facts.version,

@@ -11,8 +11,20 @@ WARN_FULL = 0.80
 FAIL_FULL = 0.97
 
 
-def look_at_storage(journal: Path, trouble: str) -> Part:
-    """``trouble``: what the disk refused last, or "". 80 % full is a warning."""
+def look_at_storage(journal: Path, trouble: str, *, is_on_ballast: bool = False, copy: Part | None = None) -> Part:
+    """``trouble``: what the disk refused last, or "". 80 % full is a warning.
+
+    ``is_on_ballast``: it ran full, and the log is written in the room that was kept for that. ``copy``: how the second
+    copy stands, where one is wanted.
+    """
+    disk = _look_at_disk(journal, trouble, is_on_ballast=is_on_ballast)
+    if copy is None:
+        return disk
+    word = copy.word if copy.word == "warn" and disk.word == "ok" else disk.word
+    return Part(word, f"{disk.says}; {copy.says}")
+
+
+def _look_at_disk(journal: Path, trouble: str, *, is_on_ballast: bool) -> Part:
     if trouble:
         return Part("fail", trouble)
     try:
@@ -22,6 +34,8 @@ def look_at_storage(journal: Path, trouble: str) -> Part:
     full = 1 - disk.f_bavail / disk.f_blocks if disk.f_blocks else 1.0
     free_mb = disk.f_bavail * disk.f_frsize // 1_000_000
     says = f"the disk of {journal} is {full:.0%} full, {free_mb} MB are free"
+    if is_on_ballast:
+        return Part("fail", f"{says}: it ran full, and the log uses its last reserve; free some now")
     if full >= FAIL_FULL:
         return Part("fail", f"{says}: free some, or timing goes on in memory only")
     if full >= WARN_FULL:

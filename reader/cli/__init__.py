@@ -9,20 +9,28 @@ import sys
 import typer
 
 from reader.cli import (
+    assign,
     capture,
     clock,
+    collect,
     config,
     decode,
     demo,
+    expect,
     export,
     gun,
+    identify,
     mark,
+    mode,
     probe,
     profile,
     protocols,
     regate,
+    release,
     replay,
+    rewind,
     run,
+    schema,
     simulate,
     status,
     watch,
@@ -44,7 +52,14 @@ app.command()(status.status)
 app.command()(mark.mark)
 app.command()(gun.gun)
 app.command()(clock.clock)
+app.command()(mode.mode)
+app.command()(release.release)
+app.command()(assign.assign)
+app.command()(identify.identify)
+app.command()(rewind.rewind)
 app.command()(watch.watch)
+app.command()(collect.collect)
+app.command()(expect.expect)
 app.command()(export.export)
 app.command()(regate.regate)
 app.command()(protocols.protocols)
@@ -54,6 +69,7 @@ app.command()(capture.capture)
 app.command()(replay.replay)
 app.command()(decode.decode)
 app.add_typer(config.app, name="config")
+app.command()(schema.schema)
 
 
 def main() -> None:

@@ -6,9 +6,8 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from enum import StrEnum
-from itertools import repeat
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -19,9 +18,10 @@ from rich.progress import Progress
 from reader.cli.run import ConfigOption
 from reader.clock import rfc3339_from_utc_ns
 from reader.config import find, load
+from reader.copying.lines import CopiedRead, reads_in
+from reader.copying.reading import Copied, is_copy
 from reader.errors import UsageError
 from reader.journal import EpochRow, JournalView
-from reader.model import Reads
 from reader.uplink import wire
 
 PAGE = 500
@@ -60,7 +60,11 @@ def export(
     ] = What.PASSINGS,
     config: ConfigOption = None,
     journal: Annotated[
-        Path | None, typer.Option(help="The journal, instead of the file's [journal] path.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="The journal, instead of the file's [journal] path; or a second copy, a file or a folder.",
+            show_default=False,
+        ),
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="csv or jsonl (JSON lines).")] = Format.CSV,
     out: Annotated[
@@ -75,11 +79,13 @@ def export(
         raise UsageError("entries are of many shapes: export them with --format jsonl, or passings as csv")
     path = journal or load(find(config)).journal.path
     with ExitStack() as stack:
-        view = JournalView(path)
-        stack.callback(view.close)
+        copied = Copied(path) if is_copy(path) else None
         progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         progress.disable = not sys.stderr.isatty()
-        rows, total = _rows(what, view)
+        if copied is None:
+            rows, total = _rows(what, stack.enter_context(closing(JournalView(path))))
+        else:
+            rows, total = _copied(what, copied), None
         task = progress.add_task(f"{what} of {path.name}", total=total)
         file = sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8", newline=""))
         write = _writer(file, form, READ_COLUMNS if what is What.READS else SPLIT_COLUMNS)
@@ -89,6 +95,8 @@ def export(
                 write(row)
                 count += 1
             progress.update(task, completed=done)
+    if copied is not None and copied.torn:
+        print(f"{copied.torn} lines were not whole, and are left out", file=sys.stderr)
     if out is not None:
         print(f"{count} {what} written to {out}")
 
@@ -107,13 +115,21 @@ def _writer(file: TextIO, form: Format, columns: list[str]) -> Callable[[Row], o
     return write
 
 
-def _rows(what: What, view: JournalView) -> tuple[Iterator[tuple[Row | None, int]], int]:
+def _rows(what: What, view: JournalView) -> tuple[Iterator[tuple[Row | None, int]], int | None]:
     """The rows with how far along they are, and how far it goes."""
     if what is What.READS:
         return _reads(view), view.rows_of_inputs()
     epochs = view.epochs()
     total = sum(epoch.last_seq for epoch in epochs)
     return (_passings(view, epochs) if what is What.PASSINGS else _entries(view, epochs)), total
+
+
+def _copied(what: What, copied: Copied) -> Iterator[tuple[Row | None, int]]:
+    """The same from a second copy, of which nobody knows how far it goes."""
+    if what is What.READS:
+        return ((_row_of(read), done) for done, read in enumerate(copied.reads(), 1))
+    entries = ((entry, done) for done, entry in enumerate(copied.entries(), 1))
+    return _highest(entries) if what is What.PASSINGS else entries
 
 
 def _entries(view: JournalView, epochs: list[EpochRow]) -> Iterator[tuple[Row, int]]:
@@ -129,10 +145,15 @@ def _entries(view: JournalView, epochs: list[EpochRow]) -> Iterator[tuple[Row, i
 
 def _passings(view: JournalView, epochs: list[EpochRow]) -> Iterator[tuple[Row | None, int]]:
     """The highest revision of each passing, in the order in which they were first told."""
+    return _highest(_entries(view, epochs))
+
+
+def _highest(entries: Iterator[tuple[Row, int]]) -> Iterator[tuple[Row | None, int]]:
     highest: dict[object, Row] = {}
     done = 0
-    for row, done in _entries(view, epochs):
-        if row["type"] == "split":
+    for row, done in entries:
+        known = highest.get(row["passing"]) if row["type"] == "split" else None
+        if row["type"] == "split" and (known is None or int(str(row["rev"])) > int(str(known["rev"]))):
             highest[row["passing"]] = row
         yield None, done
     for row in highest.values():
@@ -141,21 +162,21 @@ def _passings(view: JournalView, epochs: list[EpochRow]) -> Iterator[tuple[Row |
 
 def _reads(view: JournalView) -> Iterator[tuple[Row | None, int]]:
     for done, kept in enumerate(view.kept_inputs(), 1):
-        for given in kept.inputs:
-            if not isinstance(given, Reads):
-                continue
-            for read, mono_ns in zip(given.reads, given.times or repeat(given.at.mono_ns), strict=False):
-                row: Row = {
-                    "utc": rfc3339_from_utc_ns(given.at.utc_ns - given.at.mono_ns + mono_ns),
-                    "mono_ns": mono_ns,
-                    "reader": given.reader,
-                    "chip": read.chip,
-                    "antenna": read.antenna,
-                    "rssi_dbm": read.rssi_dbm,
-                    "reader_time": None if read.reader_ns is None else rfc3339_from_utc_ns(read.reader_ns),
-                    "reader_ms": read.reader_ms,
-                    "time_from": given.time_from,
-                    "error_us": given.error_us,
-                }
-                yield row, done
+        for read in reads_in(kept, {}):
+            yield _row_of(read), done
         yield None, done
+
+
+def _row_of(read: CopiedRead) -> Row:
+    return {
+        "utc": rfc3339_from_utc_ns(read.utc_ns),
+        "mono_ns": read.mono_ns,
+        "reader": read.reader,
+        "chip": read.chip,
+        "antenna": read.antenna,
+        "rssi_dbm": read.rssi_dbm,
+        "reader_time": None if read.reader_ns is None else rfc3339_from_utc_ns(read.reader_ns),
+        "reader_ms": read.reader_ms,
+        "time_from": read.time_from,
+        "error_us": read.error_us,
+    }

@@ -13,9 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from reader.cli.broker_options import EventOption, with_broker
 from reader.clock import SystemClock
 from reader.config import MqttSettings
-from reader.errors import BrokerUnreachable, UsageError
+from reader.errors import BrokerUnreachable
 from reader.model import NS_PER_S
 from reader.racecontrol.subscriber import Board, Mat, Subscriber, Told
 
@@ -23,11 +24,10 @@ POLL_S = 0.1
 ROWS_BESIDE_TABLES = 10  # headings, frames and the last line
 
 
+@with_broker
 def watch(
-    host: Annotated[str, typer.Option(help="The broker's name or address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 1883,
-    event: Annotated[str | None, typer.Option(help="Only this event.")] = None,
-    prefix: Annotated[str, typer.Option(help="The first level of the topics.")] = "timing",
+    broker: MqttSettings,
+    event: EventOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line for each message, no table.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after so many seconds.", min=0)] = None,
 ) -> None:
@@ -39,9 +39,8 @@ def watch(
 
     Example: timing-mat watch --host rc1 --event chicago-2023
     """
-    settings = _settings(host, port, prefix, event)
     clock = SystemClock()
-    subscriber = Subscriber(settings, clock, event)
+    subscriber = Subscriber(broker, clock, event)
     end_ns = None if duration is None else clock.mono_ns() + int(duration * NS_PER_S)
 
     def is_over() -> bool:
@@ -67,16 +66,6 @@ def watch(
         subscriber.close()
     if not subscriber.was_connected:
         raise BrokerUnreachable(subscriber.trouble)
-
-
-def _settings(host: str, port: int, prefix: str, event: str | None) -> MqttSettings:
-    try:
-        settings = msgspec.convert({"host": host, "port": port, "prefix": prefix}, MqttSettings)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"--host, --port, --prefix: {error}") from error
-    if event is not None and not set(event).isdisjoint("+#/"):
-        raise UsageError(f"--event: found {event!r}, expected the name of one event")
-    return settings
 
 
 class _Line(msgspec.Struct):

@@ -1,6 +1,7 @@
 """`mat.toml` → typed: what the file can say, where it is found, and every mistake in it at once."""
 
 from reader.config.chips import load_chips
+from reader.config.credentials import is_credential
 from reader.config.files import find, load, loads, unconfigured
 from reader.config.settings import (
     GATE_BY_USE,
@@ -29,6 +30,7 @@ __all__ = [
     "ReaderSettings",
     "WebSettings",
     "find",
+    "is_credential",
     "load",
     "load_chips",
     "loads",

@@ -21,7 +21,7 @@ def disagreements(draft: Any, given: Set[str]) -> Iterator[str]:
     yield from _of_times(readers)
     yield from _of_zones(readers)
     yield from _of_gate(draft.gate)
-    yield from _of_mqtt(given)
+    yield from _of_mqtt(draft.mqtt, given)
     yield from _of_pins(draft.panel)
 
 
@@ -75,7 +75,9 @@ def _of_gate(gate: Any) -> Iterator[str]:
         )
 
 
-def _of_mqtt(given: Set[str]) -> Iterator[str]:
+def _of_mqtt(mqtt: Any, given: Set[str]) -> Iterator[str]:
+    if mqtt is not None and mqtt.delivered_when == "control" and mqtt.collectors == ():
+        yield 'mqtt.delivered_when: found "control" without mqtt.collectors, expected who has to store it: ["rc1"]'
     for key in ("mqtt.host", "mqtt.port"):
         if {key, "mqtt.hosts"} <= given:
             yield f"{key}: found beside mqtt.hosts, expected one or the other: mqtt.hosts stands instead of it"

@@ -6,10 +6,12 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from reader.config.agreement import FACTORY_BAUD, disagreements
+from reader.config.credentials import credential
 from reader.config.reading import Reading
 from reader.config.settings import GATE_BY_USE, Config, GateSettings, MatSettings, ReaderSettings, Tables
 from reader.errors import ConfigError
@@ -64,7 +66,7 @@ def loads(text: str, source: str) -> Config:
     if problems:
         raise ConfigError(source, problems)
     return Config(
-        **msgspec.structs.asdict(_settled(tables)),
+        **msgspec.structs.asdict(_handed_over(_settled(tables), found)),
         source=source,
         given=frozenset(reading.given),
     )
@@ -127,6 +129,19 @@ def _settled(tables: Tables) -> Tables:
         reference=tuple(chip.upper() for chip in tables.chips.reference),
     )
     return msgspec.structs.replace(tables, readers=readers, chips=chips)
+
+
+def _handed_over(tables: Tables, found: dict[str, Any]) -> Tables:
+    """With the place of each ``…_file`` that systemd has handed over, as it was named in the file."""
+    for table in ("mqtt", "web"):
+        places = {
+            key: place
+            for key, name in found.get(table, {}).items()
+            if key.endswith("_file") and (place := credential(name))
+        }
+        changed = msgspec.structs.replace(getattr(tables, table), **places)
+        tables = msgspec.structs.replace(tables, **{table: changed})
+    return tables
 
 
 def _syntax_problem(says: str, text: str) -> str:

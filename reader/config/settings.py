@@ -135,7 +135,16 @@ class JournalSettings(msgspec.Struct, frozen=True):
     """`[journal]`: where the log is kept. ``keep_days`` and ``max_mb`` are None for no limit."""
 
     path: File = Path("/var/lib/timing-mat/journal.db")
-    copy: Literal["auto"] | None = None
+    copy: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"\A(auto|/[^\x00-\x1f\x7f]{1,255})\Z",
+                description='"auto" for any USB stick, or the path of a folder, beginning with a slash',
+            ),
+        ]
+        | None
+    ) = None
     keep_days: Annotated[int, Meta(ge=1, le=3650, description="a whole number of days, 1 to 3650")] | None = None
     max_mb: Annotated[int, Meta(ge=10, le=1_000_000, description="a whole number of MB, 10 to 1000000")] | None = None
 
@@ -154,12 +163,10 @@ class MqttSettings(msgspec.Struct, frozen=True):
     key_file: File | None = None
     prefix: Prefix = "timing"
     delivered_when: Annotated[
-        Literal["subscriber", "broker"],
-        Meta(description='"subscriber" or "broker" ("control", with the collectors named, is not built yet)'),
+        Literal["subscriber", "broker", "control"], Meta(description='"subscriber", "broker" or "control"')
     ] = "subscriber"
     collectors: Annotated[
-        tuple[Level, ...],
-        Meta(max_length=0, description='none: they belong to delivered_when = "control", which is not built yet'),
+        tuple[Level, ...], Meta(max_length=32, description='a list of at most 32 names, as in ["rc1"]')
     ] = ()
 
     @property

@@ -6,17 +6,19 @@ whatever can be read) is copied once into the journal that took its place, under
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from reader.journal.schema import connect_aside, sync_folder, translate
+from reader.journal.trust import crc_of
 from reader.journal.writer import Journal, OldEpoch
 from reader.model import Identity
 
+WITH_CHECKSUMS = 2  # from this schema on
 STRIDE = 64  # entries tried at once where a file is damaged
 
 
@@ -34,7 +36,7 @@ def set_aside(path: Path, word: str) -> Path:
     number = 1
     while (aside := path.with_name(f"{path.stem}.aside-{number:03d}-{word}{path.suffix}")).exists():
         number += 1
-    # The log first: should the power go between the two, the database is opened without it, never another with it.
+    # The log first: should the power go between the two, finish_setting_aside sees it by the log that has no database.
     for ending in ("-wal", "-shm", ""):
         part = path.with_name(path.name + ending)
         if part.exists():
@@ -46,6 +48,18 @@ def set_aside(path: Path, word: str) -> Path:
 def files_aside(path: Path) -> list[Path]:
     """Those set aside for the journal of that path, the oldest first."""
     return sorted(path.parent.glob(f"{path.stem}.aside-*{path.suffix}"))
+
+
+def finish_setting_aside(path: Path) -> None:
+    """What :func:`set_aside` was doing when the power went: the database follows its log, and is never opened without."""
+    if not path.exists() or path.with_name(path.name + "-wal").exists():
+        return
+    for log in path.parent.glob(f"{path.stem}.aside-*{path.suffix}-wal"):
+        aside = log.with_name(log.name.removesuffix("-wal"))
+        if not aside.exists():
+            path.rename(aside)
+            sync_folder(path.parent)
+            return
 
 
 def take_in_all(journal: Journal) -> list[TakenIn]:
@@ -65,10 +79,7 @@ def everything_in(path: Path) -> tuple[list[OldEpoch], list[tuple[object, ...]]]
     """All epochs with all their entries, delivered or not, and the rows of ``reads`` without their number."""
     try:
         connection = connect_aside(path)
-        epochs = [
-            OldEpoch(epoch, Identity(event, point, mat, box), delivered_seq, _entries(connection, n, 0)[0])
-            for n, epoch, event, point, mat, box, delivered_seq in connection.execute("SELECT * FROM epoch").fetchall()
-        ]
+        epochs = [_with_entries(connection, n, old, 0)[0] for n, old, _ in _epochs(connection)]
         inputs = connection.execute("SELECT boot, synced, utc_ns, inputs FROM reads ORDER BY n").fetchall()
         connection.close()
     except sqlite3.Error as error:
@@ -77,44 +88,97 @@ def everything_in(path: Path) -> tuple[list[OldEpoch], list[tuple[object, ...]]]
 
 
 def _undelivered(path: Path) -> tuple[list[OldEpoch], str]:
-    """Epochs with the entries still to deliver, as far as the file can be read; and what could not, in words."""
-    try:
-        connection = connect_aside(path)
-        rows = connection.execute("SELECT n, epoch, event, point, mat, box, delivered_seq FROM epoch").fetchall()
-    except sqlite3.Error as error:
-        return [], f"nothing of it can be read ({error})"
+    """Epochs with the entries still to deliver, as far as the file can be read; and what could not, in words.
+
+    Where its log is damaged, what is left of the log may hide newer pages of the database: both views count.
+    """
+    found: dict[str, OldEpoch] = {}
+    is_whole = False
+    trouble = ""
+    has_log = path.with_name(path.name + "-wal").exists()
+    for with_log in (False, True) if has_log else (True,):
+        try:
+            connection = connect_aside(path, with_log=with_log)
+            is_whole = True
+            for n, old, is_whole_row in _epochs(connection):
+                epoch, is_whole_epoch = _with_entries(connection, n, old, old.delivered_seq)
+                is_whole &= is_whole_row and is_whole_epoch
+                found[epoch.epoch] = _joined(found.get(epoch.epoch, epoch), epoch)
+            connection.close()
+        except sqlite3.Error as error:
+            trouble = f"nothing of it can be read ({error})"
+    if not found and trouble:
+        return [], trouble
+    return list(found.values()), "" if is_whole else "some of it can't be read"
+
+
+def _joined(one: OldEpoch, other: OldEpoch) -> OldEpoch:
+    """All that either has, but what either knows as delivered."""
+    delivered_seq = max(one.delivered_seq, other.delivered_seq)
+    rows = {int(str(row[0])): row for row in (*one.rows, *other.rows)}
+    return other._replace(delivered_seq=delivered_seq, rows=[rows[seq] for seq in sorted(rows) if seq > delivered_seq])
+
+
+def _epochs(connection: sqlite3.Connection) -> list[tuple[int, OldEpoch, bool]]:
+    """Number, epoch without its entries, and whether that row is as it was written; sqlite3.Error."""
+    crc = "crc" if _has_checksums(connection) else "NULL"
+    statement = f"SELECT n, epoch, event, point, mat, box, delivered_seq, {crc} FROM epoch ORDER BY n"  # noqa: S608 - constants
+    rows = connection.execute(statement).fetchall()
     epochs = []
+    for n, *columns, crc_was in rows:
+        epoch, event, point, mat, box, delivered_seq = columns
+        is_whole = crc_was is None or crc_was == crc_of(*columns)
+        if not is_whole:
+            # Whose it is stands in a second place. What was delivered may be sent again; the rest must be sent.
+            delivered_seq = 0
+            event, point, mat, box = connection.execute("SELECT event, point, mat, box FROM binding").fetchone()
+        if is_whole or n == rows[-1][0]:
+            epochs.append((n, OldEpoch(epoch, Identity(event, point, mat, box), delivered_seq, []), is_whole))
+    return epochs
+
+
+def _has_checksums(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0] >= WITH_CHECKSUMS)
+
+
+def _with_entries(connection: sqlite3.Connection, n: int, old: OldEpoch, after_seq: int) -> tuple[OldEpoch, bool]:
+    """With the readable entries after that one, in order; and whether that is all of them."""
+    crc = "crc" if _has_checksums(connection) else "NULL"
+    select = f"SELECT seq, type, utc_ns, mono_ns, body, {crc} FROM entry WHERE epoch = {n}"  # noqa: S608 - ours
     is_whole = True
-    for n, epoch, event, point, mat, box, delivered_seq in rows:
-        entries, is_whole_epoch = _entries(connection, n, delivered_seq)
-        is_whole &= is_whole_epoch
-        epochs.append(OldEpoch(epoch, Identity(event, point, mat, box), delivered_seq, entries))
-    connection.close()
-    return epochs, "" if is_whole else "some of it can't be read"
-
-
-def _entries(connection: sqlite3.Connection, n: int, after_seq: int) -> tuple[list[tuple[object, ...]], bool]:
-    """The readable entries of one epoch, in order, and whether that is all of them."""
-    statement = "SELECT seq, type, utc_ns, mono_ns, body FROM entry WHERE epoch = ? AND seq BETWEEN ? AND ?"
     try:
-        return connection.execute(statement, (n, after_seq + 1, 1 << 62)).fetchall(), True
+        found = connection.execute(f"{select} AND seq > ?", (after_seq,)).fetchall()
     except sqlite3.Error:
-        pass
-    found: list[tuple[object, ...]] = []
+        found, is_whole = _entries_by_parts(connection, select, after_seq), False
+    whole = {row[0]: row[:5] for row in found if _is_as_written(old.epoch, row)}
+    is_whole &= len(whole) == len(found)
+    return old._replace(rows=[whole[seq] for seq in sorted(whole)]), is_whole
+
+
+def _entries_by_parts(connection: sqlite3.Connection, select: str, after_seq: int) -> list[tuple[Any, ...]]:
+    """What can be read of a table that can't be read as a whole: stride by stride, and one by one where that fails."""
+    found: list[tuple[Any, ...]] = []
     empty = 0
     for first in range(after_seq + 1, 1 << 24, STRIDE):
         before = len(found)
-        for low, high in _halves(first, first + STRIDE - 1):
-            try:
-                found.extend(connection.execute(statement, (n, low, high)).fetchall())
-            except sqlite3.Error:
-                continue
+        try:
+            found += connection.execute(f"{select} AND seq BETWEEN ? AND ?", (first, first + STRIDE - 1)).fetchall()
+        except sqlite3.Error:
+            # Its whole key: SQLite then looks for nothing behind it, where it may fail.
+            for seq in range(first, first + STRIDE):
+                with contextlib.suppress(sqlite3.Error):
+                    found += connection.execute(f"{select} AND seq = ?", (seq,)).fetchall()
         # Past the end there is nothing for ever; a damaged page holds far fewer than this many strides.
         empty = 0 if len(found) > before else empty + 1
         if empty == STRIDE:
             break
-    whole = {int(str(row[0])): row for row in found if _is_json(row[4])}
-    return [whole[seq] for seq in sorted(whole)], False
+    return found
+
+
+def _is_as_written(epoch: str, row: tuple[Any, ...]) -> bool:
+    """By its checksum; of schema 1, which had none, whether it is JSON at least."""
+    *columns, crc = row
+    return isinstance(columns[0], int) and (_is_json(columns[4]) if crc is None else crc == crc_of(epoch, *columns))
 
 
 def _is_json(body: object) -> bool:
@@ -126,10 +190,3 @@ def _is_json(body: object) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
-
-
-def _halves(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """The range, and all its single places: where the whole can't be read, its parts may be."""
-    yield low, high
-    for place in range(low, high + 1):
-        yield place, place

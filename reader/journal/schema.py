@@ -9,6 +9,8 @@
     gate      the gate's state after ``reads`` row ``reads_n``: a restart replays what came later
     taken     files set aside whose undelivered entries have been copied here
 
+All but the first and the last bear a checksum of their row (``trust``): NULL in rows of schema 1, which had none.
+
 ``user_version`` is the schema's number; a file with a higher one was written by a newer program.
 """
 
@@ -21,7 +23,7 @@ from urllib.parse import quote
 
 from reader.errors import DiskFull, DiskRefused, JournalDamaged, JournalError
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE binding (box TEXT NOT NULL, event TEXT NOT NULL, point TEXT NOT NULL, mat TEXT NOT NULL);
@@ -29,7 +31,8 @@ CREATE TABLE epoch (
     n INTEGER PRIMARY KEY,
     epoch TEXT NOT NULL UNIQUE,
     event TEXT NOT NULL, point TEXT NOT NULL, mat TEXT NOT NULL, box TEXT NOT NULL,
-    delivered_seq INTEGER NOT NULL DEFAULT 0
+    delivered_seq INTEGER NOT NULL DEFAULT 0,
+    crc INTEGER
 );
 CREATE TABLE entry (
     epoch INTEGER NOT NULL REFERENCES epoch (n),
@@ -38,12 +41,20 @@ CREATE TABLE entry (
     utc_ns INTEGER NOT NULL,
     mono_ns INTEGER NOT NULL,
     body BLOB NOT NULL,
+    crc INTEGER,
     PRIMARY KEY (epoch, seq)
 ) WITHOUT ROWID;
 CREATE TABLE reads (n INTEGER PRIMARY KEY, boot TEXT NOT NULL, synced INTEGER NOT NULL, utc_ns INTEGER NOT NULL,
-                    inputs BLOB NOT NULL);
-CREATE TABLE gate (reads_n INTEGER NOT NULL, settings BLOB NOT NULL, state BLOB NOT NULL);
+                    inputs BLOB NOT NULL, crc INTEGER);
+CREATE TABLE gate (reads_n INTEGER NOT NULL, settings BLOB NOT NULL, state BLOB NOT NULL, crc INTEGER);
 CREATE TABLE taken (file TEXT PRIMARY KEY);
+"""
+
+FROM_1 = """
+ALTER TABLE epoch ADD COLUMN crc INTEGER;
+ALTER TABLE entry ADD COLUMN crc INTEGER;
+ALTER TABLE reads ADD COLUMN crc INTEGER;
+ALTER TABLE gate ADD COLUMN crc INTEGER;
 """
 
 
@@ -88,10 +99,11 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_aside(path: Path) -> sqlite3.Connection:
-    """A connection to a file set aside; its log, if it has one, is folded in."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5)
-    connection.execute("PRAGMA query_only=ON")
+def connect_aside(path: Path, *, with_log: bool = True) -> sqlite3.Connection:
+    """A connection to a file set aside, which stays as it is; its log, if it has one, counts unless told not to."""
+    has_log = with_log and path.with_name(path.name + "-wal").exists()
+    rest = "" if has_log else "&immutable=1"
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro{rest}", uri=True, isolation_level=None, timeout=5)
     # Otherwise SQLite reads nothing at all of a file that is shorter than its first page says.
     connection.execute("PRAGMA writable_schema=ON")
     return connection

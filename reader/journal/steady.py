@@ -3,6 +3,7 @@
 ::
 
     the disk takes it        the journal's own file
+    the disk is full         the same, once the ballast beside it is thrown out (``ballast``); when that is gone too:
     the disk refuses         a journal in memory (a file under /run or /dev/shm), an epoch of its own,
                              its entries told ``durable: false``
     the disk takes it again  what was in memory is written down under its epoch, and the log goes on:
@@ -22,6 +23,8 @@ from pathlib import Path
 
 from reader.errors import DiskFull, DiskRefused, JournalDamaged, JournalError
 from reader.journal.aside import everything_in, set_aside, take_in_all
+from reader.journal.ballast import Ballast
+from reader.journal.view import JournalView
 from reader.journal.writer import Journal
 from reader.model import NS_PER_S, Identity, Input
 
@@ -38,13 +41,20 @@ class SteadyJournal:
     """
 
     def __init__(
-        self, path: Path, identity: Identity, disk: Journal | None, memory: Sequence[Path], trouble: str = ""
+        self,
+        path: Path,
+        identity: Identity,
+        disk: Journal | None,
+        memory: Sequence[Path],
+        trouble: str = "",
+        ballast: Ballast | None = None,
     ) -> None:
         self._path = path
         self._identity = identity
         self._disk = disk
         self._memory_paths = memory
         self._memory: Journal | None = None
+        self._ballast = ballast
         self._retry_ns = 0
         self.trouble = trouble
         if disk is None:
@@ -72,6 +82,11 @@ class SteadyJournal:
     def is_durable(self) -> bool:
         """Whether what is committed is on a disk."""
         return self._memory is None
+
+    @property
+    def is_on_ballast(self) -> bool:
+        """Whether the disk ran full, and the log is written where the ballast was."""
+        return self._ballast is not None and self._ballast.is_thrown_out
 
     @property
     def has_unwritten(self) -> bool:
@@ -103,6 +118,10 @@ class SteadyJournal:
         """How many entries of that type the current epoch has, revisions not counted."""
         return self._now.count_of(type_)
 
+    def view(self) -> JournalView:
+        """A read-only connection to the file of the log as it is now."""
+        return self._now.view()
+
     def commit(self, boot: str, synced: bool, utc_ns: int, mono_ns: int) -> str:
         """Write what was appended and kept. A sentence, if the log goes on in another place from here.
 
@@ -110,13 +129,16 @@ class SteadyJournal:
         """
         if self._memory is None:
             try:
-                self._now.commit(boot, synced, utc_ns)
+                says = self._commit_to_disk(boot, synced, utc_ns)
             except (DiskRefused, JournalDamaged) as error:
                 self._leave_disk(error)
                 self._retry_ns = mono_ns + RETRY_NS
                 self._now.commit(boot, synced, utc_ns)
                 return f"the journal goes on in memory only, for the disk failed: {error}"
-            return ""
+            if self._ballast is not None and mono_ns >= self._retry_ns:
+                self._retry_ns = mono_ns + RETRY_NS
+                self._ballast.load()
+            return says
         self._now.commit(boot, synced, utc_ns)
         if mono_ns < self._retry_ns:
             return ""
@@ -127,10 +149,26 @@ class SteadyJournal:
         return self._return_to_disk()
 
     def close(self) -> None:
-        """Close the writer; close it while a view is open, and the views last."""
+        """Close the writer; close it while a view is open, and the views last.
+
+        In memory the disk is tried once more before: memory does not outlive the box's power.
+        """
+        if self._memory is not None:
+            self._return_to_disk()
         self._now.close()
         if self._disk is not None and self._disk is not self._now:
             self._disk.close()
+
+    def _commit_to_disk(self, boot: str, synced: bool, utc_ns: int) -> str:
+        """A sentence, if it was the ballast's room that took it. DiskRefused, JournalDamaged."""
+        try:
+            self._now.commit(boot, synced, utc_ns)
+        except DiskFull:
+            if self._ballast is None or not self._ballast.throw_out():
+                raise
+            self._now.commit(boot, synced, utc_ns)
+            return "the disk is full: the ballast was thrown out, and the log is written in its room; free some"
+        return ""
 
     # ---- from disk to memory and back ------------------------------------------------------------------
 
@@ -152,6 +190,8 @@ class SteadyJournal:
     def _return_to_disk(self) -> str:
         """Try the disk again; a sentence if it takes the log back."""
         memory = self._require(self._memory)
+        if self._ballast is not None:
+            self._ballast.make_room()
         try:
             disk = self._disk
             if disk is None:
@@ -175,11 +215,24 @@ class SteadyJournal:
         refusal: Exception | None = None
         for path in self._memory_paths:
             try:
-                _remove(path)
-                return Journal.create(path, self._identity)
+                return self._go_on_in_memory(path) or Journal.create(path, self._identity)
             except (JournalError, OSError) as error:
                 refusal = error
         raise DiskRefused(f"neither the disk nor memory takes the journal ({refusal})") from refusal
+
+    def _go_on_in_memory(self, path: Path) -> Journal | None:
+        """What an earlier run left there goes on, for no disk has it; None if there is nothing to go on with."""
+        if not path.exists():
+            return None
+        try:
+            journal = Journal.open(path)
+        except JournalDamaged:
+            _remove(path)  # it died while it made it
+            return None
+        if journal.identity == self._identity:
+            return journal
+        journal.close()
+        raise DiskRefused(f"{path}: another mat's journal is there")
 
     def _require(self, journal: Journal | None) -> Journal:
         if journal is None:
@@ -193,7 +246,11 @@ def take_in_left_over(journal: Journal, memory: Sequence[Path]) -> str:
     for path in memory:
         if not path.exists():
             continue
-        epochs, inputs = everything_in(path)
+        try:
+            epochs, inputs = everything_in(path)
+        except JournalDamaged:
+            _remove(path)  # a run that died while it made it
+            continue
         count = journal.take_in(f"memory-{','.join(old.epoch for old in epochs)}", epochs, inputs)
         _remove(path)
         says = f"{count} entries of a spell without a disk are written down"

@@ -148,11 +148,15 @@ class JournalView:
 
     def kept_inputs(self, after_n: int = 0, page: int = 200) -> Iterator[KeptInputs]:
         """What the gate was given, in order, from the row after ``after_n``; read in pages."""
+        for rows in self.pages_of_inputs(after_n, page):
+            yield from rows
+
+    def pages_of_inputs(self, after_n: int, page: int) -> Iterator[list[KeptInputs]]:
+        """The same, ``page`` rows at a time."""
         while rows := self._rows(
             "SELECT n, boot, synced, inputs FROM reads WHERE n > ? ORDER BY n LIMIT ?", (after_n, page)
         ):
-            for n, boot, synced, packed in rows:
-                yield KeptInputs(n, boot, bool(synced), _inputs.decode(packed))
+            yield [KeptInputs(n, boot, bool(synced), _inputs.decode(packed)) for n, boot, synced, packed in rows]
             after_n = rows[-1][0]
 
     def last_inputs(self) -> KeptInputs | None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from reader.errors import DiskRefused, JournalDamaged, JournalInUse
-from reader.journal.schema import TABLES, VERSION, connect_writing, sync_folder, translate
+from reader.journal.schema import FROM_1, TABLES, VERSION, connect_writing, sync_folder, translate
+from reader.journal.trust import crc_of, fault_in, fault_in_log
 from reader.journal.view import JournalView
 from reader.model import Identity, Input
 
@@ -95,6 +96,8 @@ class Journal:
         lock = _hold(path)
         connection = None
         try:
+            if fault := fault_in_log(path):
+                raise JournalDamaged(f"{path}: not whole ({fault})")
             connection = connect_writing(path)
             _examine(connection, path)
             return cls(path, connection, lock)
@@ -154,18 +157,20 @@ class Journal:
             for inputs in (self._inputs[:cut], self._inputs[cut:]):
                 if inputs:
                     reads_n += 1
-                    row = (reads_n, boot, synced, utc_ns, _pack(inputs))
-                    self._connection.execute("INSERT INTO reads VALUES (?, ?, ?, ?, ?)", row)
+                    row = (boot, int(synced), utc_ns, _pack(inputs))
+                    self._connection.execute(
+                        "INSERT INTO reads VALUES (?, ?, ?, ?, ?, ?)", (reads_n, *row, crc_of(*row))
+                    )
             gate_n += cut > 0
             if self._entries:
-                self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", self._entries)
+                rows = ((*entry, crc_of(self.epoch, *entry[1:])) for entry in self._entries)
+                self._connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             if self._gate:
                 self._connection.execute("DELETE FROM gate")
-                self._connection.execute("INSERT INTO gate VALUES (?, ?, ?)", (gate_n, *self._gate[1:]))
+                gate = (gate_n, *self._gate[1:])
+                self._connection.execute("INSERT INTO gate VALUES (?, ?, ?, ?)", (*gate, crc_of(*gate)))
             for epoch, seq in delivered.items():
-                self._connection.execute(
-                    "UPDATE epoch SET delivered_seq = ? WHERE epoch = ? AND delivered_seq < ?", (seq, epoch, seq)
-                )
+                _move_cursor(self._connection, epoch, seq)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
@@ -213,11 +218,13 @@ class Journal:
                     _insert_epoch(self._connection, epoch, identity, lowest - 1, delivered_seq)
                     known = (lowest - 1,)
                 self._connection.executemany(
-                    "INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?, ?, ?)", ((known[0], *row) for row in rows)
+                    "INSERT OR IGNORE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    ((known[0], *row, crc_of(epoch, *row)) for row in rows),
                 )
                 count += len(rows)
             if inputs:
-                self._connection.executemany("INSERT INTO reads VALUES (NULL, ?, ?, ?, ?)", inputs)
+                rows_of_reads = ((*row, crc_of(*row)) for row in inputs)
+                self._connection.executemany("INSERT INTO reads VALUES (NULL, ?, ?, ?, ?, ?)", rows_of_reads)
             self._connection.execute("INSERT INTO taken VALUES (?)", (file,))
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -244,22 +251,33 @@ class Journal:
 
 
 def _examine(connection: sqlite3.Connection, path: Path) -> None:
-    """JournalDamaged unless the file is whole and of a schema this program knows."""
+    """JournalDamaged unless the file is whole, as it was written, and of a schema this program knows."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise JournalDamaged(f"{path}: written by a newer timing-mat (schema {version}, this one knows {VERSION})")
     faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if faults != "ok":
         raise JournalDamaged(f"{path}: not whole ({faults})")
+    if version < VERSION:
+        for statement in ("BEGIN IMMEDIATE", *FROM_1.split(";")[:-1], f"PRAGMA user_version={VERSION}", "COMMIT"):
+            connection.execute(statement)
+    if fault := fault_in(connection):
+        raise JournalDamaged(f"{path}: not whole ({fault})")
 
 
 def _insert_epoch(
     connection: sqlite3.Connection, epoch: str, identity: Identity, n: int | None = None, delivered_seq: int = 0
 ) -> None:
-    connection.execute(
-        "INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (n, epoch, identity.event, identity.point, identity.mat, identity.box, delivered_seq),
-    )
+    row = (epoch, identity.event, identity.point, identity.mat, identity.box, delivered_seq)
+    connection.execute("INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (n, *row, crc_of(*row)))
+
+
+def _move_cursor(connection: sqlite3.Connection, epoch: str, seq: int) -> None:
+    """Note how far an epoch is delivered; never back."""
+    statement = "SELECT epoch, event, point, mat, box FROM epoch WHERE epoch = ? AND delivered_seq < ?"
+    for row in connection.execute(statement, (epoch, seq)).fetchall():
+        crc = crc_of(*row, seq)
+        connection.execute("UPDATE epoch SET delivered_seq = ?, crc = ? WHERE epoch = ?", (seq, crc, epoch))
 
 
 def _hold(path: Path) -> int:

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from reader.clock import Clock
 from reader.config import ReaderSettings
 from reader.errors import PortMissing, ReaderError
-from reader.line.activity import Activity, Heard60s
 from reader.line.auto import Place, Proof, Search, has_speeds, heard_since, probe_port
 from reader.line.errands import Errands
 from reader.line.port import Port, find_ports
 from reader.line.probe import Probe
-from reader.line.protocols import BY_NAME, AntennaStanding, Conversation, Decoder, Standing, load
-from reader.line.reader_clock import ReaderClock, ReaderTime
+from reader.line.protocols import BY_NAME, Conversation, Decoder, Standing, load
+from reader.line.reader_clock import ReaderClock
 from reader.line.stamps import BITS_A_BYTE, stamps
-from reader.line.state import Asked, LinkState, warned
-from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads, Rejected
+from reader.line.state import Asked
+from reader.line.tally import Known, Tally
+from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads
 
 READ_WAIT_S = 0.1
 SILENT_S = 0.05  # a line that says nothing for so long has ended what it was saying
@@ -45,6 +45,7 @@ class Link:
         has_room: Callable[[], bool],
         last_found: Place | None = None,
         asked: Asked | None = None,
+        known: Known = Known(),  # noqa: B008 - a value that never changes
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -52,25 +53,16 @@ class Link:
         self._has_room = has_room
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"port {settings.name}", daemon=True)
-        self._standing = Standing(hears=False, word="unknown", says="not opened yet")
-        self._heard_last: bool | None = None
         self._family: str | None = None if settings.protocol == "auto" else settings.protocol
         self._baud = settings.baud
         self._asked = asked
         self._search = Search(settings, last_found)
         self._found: Place | None = None
         self._missed = ""
-        self._bytes = 0
-        self._rejected: dict[str, int] = {}
-        self._activity = Activity()
-        self._antennas: list[Heard60s] = []
-        self._standings: list[AntennaStanding] = []
-        self._antennas_due_ns = 0
-        self._talk: Conversation | None = None
         self._reader_clock = ReaderClock(settings)
-        self._time: ReaderTime | None = None
+        self._tally = Tally(settings.name, clock, self._reader_clock, asked, known, hand_on)
         self.errands = Errands()
-        self.state = self._make_state()
+        self._show()
 
     def start(self) -> None:
         """Begin; once."""
@@ -103,7 +95,7 @@ class Link:
             raise PortMissing("no serial device is there; plug the reader in")
         turn = self._search.next(ports)
         probe = Probe(turn.baud, has_speeds=has_speeds(turn.port)) if turn.family is None else None
-        self._talk = None
+        self._tally.talk = None
         self._family, self._baud = turn.family, turn.baud if probe is None else probe.baud
         try:
             port = Port(turn.port, self._baud or 0, self._clock)
@@ -132,9 +124,9 @@ class Link:
 
         def goes_on(chunk: Chunk | None) -> bool:
             nonlocal next_look_ns
-            self._bytes += len(chunk.data) if chunk is not None else 0
+            self._tally.bytes_read += len(chunk.data) if chunk is not None else 0
             self._baud = probe.baud
-            self.state = self._make_state()
+            self._show()
             if self._clock.mono_ns() >= next_look_ns:
                 next_look_ns += NS_PER_S
                 if self._search.is_back(self._ports()):
@@ -172,7 +164,7 @@ class Link:
         has_to_show: bool,
     ) -> None:
         """Drain, stamp, decode, answer; until the port goes, or no reader shows itself that has to."""
-        self._talk = talk
+        self._tally.talk = talk
         if self._family is not None:
             self._reader_clock.begin(BY_NAME[self._family])
         now = last = self._clock.now()
@@ -193,7 +185,7 @@ class Link:
             chunk = port.read(wait_s)
             if chunk is not None:
                 is_idle = False
-                self._bytes += len(chunk.data)
+                self._tally.bytes_read += len(chunk.data)
                 now, before_ns = chunk.at, last.mono_ns
                 last, events = now, decoder.feed(chunk.data)
                 baud = self._baud if port.is_uart else None
@@ -216,9 +208,9 @@ class Link:
                     break
                 else:
                     self._send(port, talk, proof.question(now.mono_ns))
-            if talk.standing is not self._standing:
-                self._stand(talk.standing, now)
-            self.state = self._make_state()
+            if talk.standing is not self._tally.standing:
+                self._stand(talk.standing, now, last.mono_ns)  # if nothing came: silent since then
+            self._show()
             while port.is_paced and not self._has_room() and not self._stopping.is_set():
                 self._stopping.wait(ROOM_WAIT_S)
         self._send(port, talk, talk.closing())
@@ -229,14 +221,9 @@ class Link:
         if not events:
             return
         reads = [event for event in events if type(event) is ChipRead]
-        if reads:
-            self._activity.note(reads, at.mono_ns)
-        if len(reads) < len(events):
-            for event in events:
-                if type(event) is Rejected:
-                    self._rejected[event.reason] = self._rejected.get(event.reason, 0) + 1
+        self._tally.note(events, reads, at)
         self._send(port, talk, talk.heard(events, at.mono_ns))
-        if talk.standing is not self._standing:
+        if talk.standing is not self._tally.standing:
             self._stand(talk.standing, at)  # before the reads: a reader that reports one hears
         if reads:
             byte_ns = BITS_A_BYTE * NS_PER_S // self._baud if port.is_uart and self._baud else 0
@@ -261,39 +248,10 @@ class Link:
             if self._found is not None:
                 self._note_found(port)
 
-    def _stand(self, standing: Standing, at: Instant) -> None:
-        """Note how it stands; a change of hearing is handed on, the first one too."""
-        self._standing = standing
-        self.state = self._make_state()
-        if standing.hears != self._heard_last:
-            # A reader that has yet to be spoken to has not ceased to hear: its port has only been opened.
-            if self._heard_last is None and not standing.hears and standing.word not in ("fail",):
-                return
-            self._heard_last = standing.hears
-            self._hand_on(Hearing(self.settings.name, at, standing.hears, standing.says))
+    def _stand(self, standing: Standing, at: Instant, since_ns: int | None = None) -> None:
+        """It stands so now, since then: a change of hearing is handed on."""
+        self._tally.stand(standing, at, None if standing.hears else since_ns)
+        self._show()
 
-    def _make_state(self) -> LinkState:
-        standing = self._standing
-        now_ns = self._clock.mono_ns()
-        if now_ns >= self._antennas_due_ns:
-            self._antennas_due_ns = now_ns + NS_PER_S
-            self._antennas = self._activity.last_minute(now_ns)
-            self._standings = self._talk.antennas if self._talk is not None else []
-            self._time = self._reader_clock.state(now_ns)
-        wrong_profile = self._asked.says_of(self._family) if self._asked is not None and self._talk is not None else ""
-        word, says = warned(standing, self._reader_clock.warning, wrong_profile)
-        return LinkState(
-            name=self.settings.name,
-            word=word,
-            says=says,
-            hears=standing.hears,
-            family=self._family,
-            baud=self._baud,
-            bytes_read=self._bytes,
-            rejected=self._rejected,
-            antennas=self._antennas,
-            standings=self._standings,
-            progress_ns=now_ns,
-            found=self._found,
-            time=self._time,
-        )
+    def _show(self) -> None:
+        self.state = self._tally.state(self._family, self._baud, self._found)

@@ -31,7 +31,10 @@ def warned(standing: Standing, *warnings: str) -> tuple[Word, str]:
 
 
 class LinkState(NamedTuple):
-    """How it stands with one reader, replaced whole; for the status."""
+    """How it stands with one reader, replaced whole; for the status.
+
+    ``deaf``: the antennas that do not hear, whatever the reader says of them.
+    """
 
     name: str
     word: Word
@@ -43,6 +46,7 @@ class LinkState(NamedTuple):
     rejected: dict[str, int]
     antennas: list[Heard60s]
     standings: list[AntennaStanding]
+    deaf: frozenset[int]
     progress_ns: int
     found: Place | None = None  # where it has shown itself, if it was looked for
     time: ReaderTime | None = None  # how it stands with its clock

@@ -34,8 +34,8 @@ class Received(NamedTuple):
 class Subscriber:
     """A connection to the broker that comes back by itself, for one thread.
 
-    ``trouble``: why there is no connection, in words, or "". ``malformed``: the latest messages that made
-    no sense, in words.
+    ``trouble``: why there is no connection, or what the broker will not let us hear, or "". ``malformed``:
+    the latest messages that made no sense, in words.
     """
 
     def __init__(self, settings: MqttSettings, clock: Clock, event: str | None = None) -> None:
@@ -87,8 +87,10 @@ class Subscriber:
 
     def _take(self, connection: Connection) -> list[Received]:
         received = []
+        if connection.refused:
+            self.trouble = connection.refused[0]
         while connection.inbox:
-            topic, payload, _ = connection.inbox.popleft()
+            topic, payload, *_ = connection.inbox.popleft()
             try:
                 address = wire.address_from_topic(topic, self._prefix)
                 received.append(Received(topic, address, wire.decode(topic, payload, self._prefix), payload))

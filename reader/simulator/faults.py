@@ -26,6 +26,7 @@ FAULTS = {
 READER_FAULTS = {
     "reboot": "the reader restarts: its settings are gone, a ThingMagic says so and streams no more",
     "antenna-off": "an antenna is not connected any more; a second time: it is back",
+    "deaf": "an antenna hears one read in twenty; a second time: all again",
     "hot": "the reader is too hot, says so, and reads less",
     "buffer-full": "the reader's memory is full: it says so, and some reads are gone",
     "unset-clock": "the reader's clock has lost the time: its records bear a date of long ago",

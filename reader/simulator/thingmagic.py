@@ -33,6 +33,7 @@ CHIP_PREFIX = "E28011700000"  # of chips made from a number: an EPC as UHF bibs 
 MS_NS = 1_000_000
 GAP_NS = 1_000 * MS_NS  # of reads lost where the buffer was full
 HEARD_HOT = 3  # of so many reads one, when it is too hot
+HEARD_DEAF = 20  # likewise, with antenna 1, when that is deaf
 
 READ = 0x22
 NO_ANTENNA, TOO_HOT, BUFFER_FULL = 0x0503, 0x0504, 0x0601
@@ -62,10 +63,11 @@ def make_reader(baud: int | None = None, antennas: int = 1, region: int | None =
 class ThingMagicReader(ThingMagicModule):
     """A module with ``antennas`` connected. ``region``: at power-up, 0 for none: then it refuses to stream."""
 
-    suffers = frozenset({"reboot", "antenna-off", "hot", "buffer-full"})
+    suffers = frozenset({"reboot", "antenna-off", "deaf", "hot", "buffer-full"})
 
     def __init__(self, baud: int = FACTORY_BAUD, antennas: int = 1, region: int = 1) -> None:
-        self._now_ns = 0
+        self._now_ns = self._unheard = 0
+        self._is_deaf = False
         super().__init__(baud, antennas, region)
         self._answers |= {
             0x21: self._search,
@@ -103,6 +105,10 @@ class ThingMagicReader(ThingMagicModule):
         self._reads += 1
         if self._is_hot and self._reads % HEARD_HOT:
             return None
+        if self._is_deaf and antenna == 1:
+            self._unheard += 1
+            if self._unheard % HEARD_DEAF:
+                return None
         ms = (at_ns - self._started_ns) // MS_NS
         fields = (
             (0x0001, b"\x01"),  # read count
@@ -147,7 +153,7 @@ class ThingMagicReader(ThingMagicModule):
         return said
 
     def suffer(self, fault: str) -> bytes:
-        """What it says when this goes wrong with it; ``antenna-off`` (of port 1) and ``hot`` end the second time."""
+        """What it says on that; ``antenna-off``, ``deaf`` (both of port 1) and ``hot`` end the second time."""
         match fault:
             case "reboot":
                 self._power_up()
@@ -155,6 +161,8 @@ class ThingMagicReader(ThingMagicModule):
                 return frame_of(BOOT, VERSION)
             case "antenna-off":
                 self._is_antenna_off = not self._is_antenna_off
+            case "deaf":
+                self._is_deaf = not self._is_deaf
             case "hot":
                 self._is_hot = not self._is_hot
             case "buffer-full":

@@ -1,46 +1,62 @@
-"""Who this box is to the broker: the password, the certificates; read anew at each connect.
+"""Who this box is to the broker: its secrets, read anew at each connect.
 
-So a mended file needs no restart, and a missing one never stops anything but the connection. What stands
-in the files is never part of a message.
+So a mended file needs no restart, and a bad one never stops anything but the connection. A secret is used
+only if nobody else can read it. What stands in the files is never part of a message.
 """
 
 from __future__ import annotations
 
-import ssl
+import os
+import pwd
+import stat
+from pathlib import Path
 
-from reader.config import MqttSettings
+from reader.config import MqttSettings, is_credential
 from reader.errors import BrokerRefused
+
+SECRET_BYTES = 65_535  # as long as MQTT lets a password be
+FAT = Path("/boot")  # a Pi's boot partition: all its files are everybody's
 
 
 def password(settings: MqttSettings) -> str | None:
-    """What stands in ``password_file``, without the end of the line. BrokerRefused if it can't be read."""
-    if settings.password_file is None:
-        return None
-    try:
-        return settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise BrokerRefused(f"[mqtt] password_file {settings.password_file}: {words(error)}") from error
-    except UnicodeDecodeError:
-        raise BrokerRefused(f"[mqtt] password_file {settings.password_file}: expected text in UTF-8") from None
+    """What stands in ``password_file``, without the end of the line.
 
-
-def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
-    """TLS as soon as a file for it is named; the system's authorities where no ca_file is.
-
-    BrokerRefused if a file can't be read or isn't what it should be.
+    BrokerRefused if it can't be read, others could read it, or it can't be a password.
     """
-    if settings.ca_file is None and settings.cert_file is None:
+    path = settings.password_file
+    if path is None:
         return None
+    says = f"[mqtt] password_file {path}"
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        context.sslsocket_class = _ClosedByFailure
-        if settings.cert_file is not None:
-            # Without a password a locked key would ask for one on the terminal, and wait.
-            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+        with path.open("rb") as file:
+            if exposed := exposure(path, os.fstat(file.fileno())):
+                raise BrokerRefused(f"{says}: {exposed}")
+            data = file.read(SECRET_BYTES + 2)
+        text = data.decode().rstrip("\r\n")
     except OSError as error:
-        names = ", ".join(str(name) for name in (settings.ca_file, settings.cert_file, settings.key_file) if name)
-        raise BrokerRefused(f"[mqtt] certificates ({names}): {words(error)}") from error
-    return context
+        raise BrokerRefused(f"{says}: {words(error)}") from error
+    except UnicodeDecodeError:
+        raise BrokerRefused(f"{says}: expected text in UTF-8") from None
+    if not text or len(data) > SECRET_BYTES or "\n" in text:
+        raise BrokerRefused(f"{says}: expected one line, the password and nothing else")
+    return text
+
+
+def exposure(path: Path, found: os.stat_result) -> str:
+    """Why a secret is not one, as others can get at it, and what to do; or ""."""
+    if is_credential(path):
+        return ""
+    us = os.geteuid()
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        remedy = f"chmod 600 {path}"
+        if path.is_relative_to(FAT):
+            remedy = "the boot partition keeps no permissions: move it to /etc/timing-mat and chmod 600 it there"
+        trouble = "others can read it" if mode & 0o044 else "others can change it"
+        return f"{trouble} (mode {mode:04o}), so it is not used; {remedy}"
+    if found.st_uid not in (us, 0):
+        return f"it belongs to {_name(found.st_uid)}, so it is not used; chown {_name(us)} {path}"
+    return ""
 
 
 def words(error: Exception) -> str:
@@ -50,12 +66,8 @@ def words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-class _ClosedByFailure(ssl.SSLSocket):
-    """paho forgets the socket of a failed handshake, open as it is."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

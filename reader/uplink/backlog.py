@@ -4,7 +4,8 @@
 
     1 … delivered_seq | sent, in order, some answered | read, ready to send | still in the journal … last_seq
 
-The cursor moves over what was answered without a gap, and never back. When the broker says no, or that
+The cursor moves over what was answered without a gap, and never back; where collectors are named, over what all of
+them have stored. When the broker says no, or that
 nobody is listening, sending goes back to the cursor: after a second the first undelivered entry is tried
 alone, and only when that one has reached someone does the window open again. So an outage costs one
 message a second, and what is told again is told in order.
@@ -13,7 +14,7 @@ message a second, and what is told again is told in order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from reader.errors import JournalError
@@ -57,7 +58,7 @@ class Backlog:
     nobody is listening.
     """
 
-    def __init__(self, row: EpochRow, *, needs_listener: bool) -> None:
+    def __init__(self, row: EpochRow, *, needs_listener: bool, collectors: tuple[str, ...] = ()) -> None:
         self.epoch = row.epoch
         self.identity = row.identity
         self.delivered_seq = row.delivered_seq
@@ -66,6 +67,8 @@ class Backlog:
         self.trouble = ""
         self.is_unheard = False
         self._needs_listener = needs_listener
+        self._stored = dict.fromkeys(collectors, 0)
+        self._taken_seq = row.delivered_seq  # by the broker
         self._read_seq = row.delivered_seq
         self._ready: deque[Entry] = deque()
         self._sent: deque[int] = deque()
@@ -79,6 +82,11 @@ class Backlog:
         return self.last_seq - self.delivered_seq
 
     @property
+    def unstored(self) -> dict[str, int]:
+        """How many entries each collector has not stored yet, where collectors decide."""
+        return {collector: self.last_seq - seq for collector, seq in self._stored.items()}
+
+    @property
     def has_unsent(self) -> bool:
         """Whether there is something that has not been sent, or has to be sent again."""
         return bool(self._ready) or self._read_seq < self.last_seq
@@ -88,10 +96,27 @@ class Backlog:
         self.last_seq = max(self.last_seq, last_seq)
 
     def go_back(self) -> None:
-        """To the cursor: what was on its way is lost, or must be told again."""
+        """To the cursor: what was on its way is lost, and what nobody has stored is told again."""
+        self._taken_seq = self.delivered_seq
+        self._send_again()
+
+    def note_ack(self, collector: str, seq: int) -> bool:
+        """That collector has stored everything through ``seq``; whether the cursor has moved."""
+        if collector not in self._stored:
+            return False
+        self._stored[collector] = max(self._stored[collector], seq)
+        return self._advance()
+
+    def _advance(self) -> bool:
+        before = self.delivered_seq
+        reached = min(self._stored.values()) if self._stored else self._taken_seq
+        self.delivered_seq = max(before, reached)
+        return self.delivered_seq > before
+
+    def _send_again(self) -> None:
         self._attempt += 1
         self._is_trying = True
-        self._read_seq = self.delivered_seq
+        self._read_seq = self._taken_seq
         self._ready.clear()
         self._sent.clear()
         self._answered.clear()
@@ -100,7 +125,10 @@ class Backlog:
         """The next entry to send now, if there is one and it may go."""
         if now_ns < self.held_until_ns or (self._is_trying and self._sent):
             return None
+        while self._ready and self._ready[0].seq <= self.delivered_seq:
+            self._ready.popleft()
         if not self._ready:
+            self._read_seq = max(self._read_seq, self.delivered_seq)
             if self._read_seq >= self.last_seq:
                 return None
             self._ready.extend(read(self.epoch, self._read_seq, PAGE))
@@ -128,11 +156,10 @@ class Backlog:
             self.trouble = ""
             self.is_unheard = False
         self._answered.add(sent.seq)
-        before = self.delivered_seq
         while self._sent and self._sent[0] in self._answered:
-            self.delivered_seq = self._sent.popleft()
-            self._answered.discard(self.delivered_seq)
-        return self.delivered_seq > before
+            self._taken_seq = self._sent.popleft()
+            self._answered.discard(self._taken_seq)
+        return self._advance()
 
     @property
     def _place(self) -> str:
@@ -142,7 +169,7 @@ class Backlog:
         self.trouble = trouble
         self.is_unheard = False
         self.held_until_ns = now_ns + HOLD_NS
-        self.go_back()
+        self._send_again()
 
 
 class Backlogs:
@@ -152,12 +179,15 @@ class Backlogs:
     why the journal can't be read, in words, or "".
     """
 
-    def __init__(self, open_view: Callable[[], View | None], box: str, *, needs_listener: bool) -> None:
+    def __init__(
+        self, open_view: Callable[[], View | None], box: str, *, needs_listener: bool, collectors: tuple[str, ...] = ()
+    ) -> None:
         self.foreign: dict[str, int] = {}
         self.trouble = ""
         self._open_view = open_view
         self._box = box
         self._needs_listener = needs_listener
+        self._collectors = collectors
         self._view: View | None = None
         self._is_looked = False
         self._retry_ns = 0
@@ -202,22 +232,36 @@ class Backlogs:
             dues.append(self._retry_ns)
         return min(dues, default=now_ns + NS_PER_S)
 
-    def look(self, now_ns: int) -> None:
-        """Which epochs there are, and how far they go, if that may have changed."""
+    def look(self, now_ns: int) -> bool:
+        """Which epochs there are, and how far they go, if that may have changed; whether it was looked."""
         if self._is_looked or now_ns < self._retry_ns:
-            return
+            return False
         try:
             if self._view is None:
                 self._view = self._open_view()
             if self._view is None:
                 self._retry_ns = now_ns + JOURNAL_RETRY_NS
-                return
+                return False
             self._sort(self._view.epochs())
         except JournalError as error:
             self._stumble(error, now_ns)
-            return
+            return False
         self._is_looked = True
         self.trouble = ""
+        return True
+
+    def note_acks(self, collector: str, acks: Mapping[str, int]) -> tuple[list[Backlog], str]:
+        """A collector has stored so much of these epochs: those whose cursor has moved; what can't be, in words."""
+        moved, says = [], ""
+        for epoch, seq in acks.items():
+            backlog = self._by_epoch.get(epoch)
+            if backlog is None:
+                continue
+            if not 0 <= seq <= backlog.last_seq:
+                says = f"{collector} acknowledges {epoch} through {seq}, which ends at {backlog.last_seq}: ignored"
+            elif backlog.note_ack(collector, seq):
+                moved.append(backlog)
+        return moved, says
 
     def take(self, now_ns: int) -> tuple[Entry, Sent] | None:
         """The next entry to send now: of older epochs only while the current has nothing waiting."""
@@ -241,7 +285,9 @@ class Backlogs:
                 if row.last_seq > row.delivered_seq:
                     self.foreign[row.epoch] = row.last_seq - row.delivered_seq
                 continue
-            backlog = known.get(row.epoch) or Backlog(row, needs_listener=self._needs_listener)
+            backlog = known.get(row.epoch) or Backlog(
+                row, needs_listener=self._needs_listener, collectors=self._collectors
+            )
             backlog.grow(row.last_seq)
             self._by_epoch[row.epoch] = backlog
             if row.is_current:

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -29,13 +30,15 @@ from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from reader.model import NS_PER_S
-from reader.uplink.account import password, tls_context, words
+from reader.uplink.account import password, words
 from reader.uplink.gathering import GatheringSocket
+from reader.uplink.tls import tls_context, tls_trouble
 
 KEEPALIVE_S = 10  # a half-open link is found after twice this
 CONNECT_LIMIT_S = 3.0  # for TCP and for TLS, each
 CONNACK_LIMIT_S = 5.0
 CONNACK_5_LIMIT_S = 2.0  # an MQTT 3.1.1 broker may wait for ever for the rest of a CONNECT it misreads (amqtt does)
+CONNACK_311_LIMIT_S = CONNACK_LIMIT_S - CONNACK_5_LIMIT_S  # tried after that: the next of several waits no longer
 STUCK_LIMIT_S = 20.0  # connected, something outstanding, and no PUBACK for so long
 WINDOW = 100  # QoS 1 messages on their way at once, at most
 MISC_EVERY_NS = NS_PER_S // 2
@@ -43,8 +46,12 @@ MISC_EVERY_NS = NS_PER_S // 2
 Version = Literal["5", "3.1.1"]
 NO_MATCHING_SUBSCRIBERS = 0x10
 UNSUPPORTED_VERSION = 0x84
-BAD_ACCOUNT = (0x86, 0x87)  # bad user name or password; not authorized
-PASSING_REASONS = (0x88, 0x89, 0x8B)  # server unavailable, busy, shutting down: not a refusal of us
+NOT_AUTHORIZED = 0x87
+BAD_ACCOUNT = (0x86, NOT_AUTHORIZED)  # 0x86: bad user name or password
+ACCESS = "; look at username in [mqtt] and at the broker's access list: an account speaks only for the mat of its name"
+PROTOCOL_ERROR = 0x82  # paho says so of bytes that it can make nothing of
+KEEPALIVE_TIMEOUT = 0x8D  # paho says so of a ping that was not answered, a broker of a client it no longer heard
+PASSING_REASONS = (0x88, 0x89, 0x8B, KEEPALIVE_TIMEOUT)  # unavailable, busy, shutting down: not a refusal of us
 
 
 class Outgoing(NamedTuple):
@@ -53,6 +60,7 @@ class Outgoing(NamedTuple):
     topic: str
     payload: bytes
     retain: bool = False
+    correlation: bytes | None = None  # MQTT 5: that of the command this is the reply to
 
 
 class Arrived(NamedTuple):
@@ -61,6 +69,8 @@ class Arrived(NamedTuple):
     topic: str
     payload: bytes
     is_retained: bool
+    response_topic: str | None = None  # MQTT 5: where the reply is wanted
+    correlation: bytes | None = None
 
 
 class Answer(NamedTuple):
@@ -81,7 +91,7 @@ class _VersionRefused(BrokerRefused):
 
 
 class _NoConnack(BrokerUnreachable):
-    """It hung up on a CONNECT or kept silent: it may not speak that version, or not be well."""
+    """It answered a CONNECT by hanging up, by silence or by nonsense: it may not speak that version, or not be well."""
 
 
 class Broker:
@@ -93,6 +103,7 @@ class Broker:
         self._clock = clock
         self._addresses = deque(settings.addresses)
         self._spoke_5: set[tuple[str, int]] = set()
+        self._last: Connection | None = None
 
     @property
     def where(self) -> str:
@@ -100,14 +111,18 @@ class Broker:
         return "{}:{}".format(*self._addresses[0])
 
     def connect(self, will: Outgoing | None = None, is_wanted: Callable[[], bool] = lambda: True) -> Connection:
-        """An open connection, after one try of each address.
+        """An open connection, after one try of each address; the one that last fell silent is tried last.
 
         BrokerUnreachable or BrokerRefused, of the address tried last, in words. Gives up early when no
         longer wanted. Blocks for some seconds where nothing answers.
         """
+        if self._last is not None and self._last.fell_silent:
+            self._addresses.rotate(-1)
+        self._last = None
         for remaining in reversed(range(len(self._addresses))):
             try:
-                return self._connect_to(self._addresses[0], will, is_wanted)
+                self._last = self._connect_to(self._addresses[0], will, is_wanted)
+                return self._last
             except BrokerError:
                 self._addresses.rotate(-1)
                 if not remaining or not is_wanted():
@@ -129,7 +144,7 @@ class Broker:
         except (_VersionRefused, _NoConnack) as error:
             if not is_wanted() or version != "auto" or (is_known and isinstance(error, _NoConnack)):
                 raise
-            return self._open(address, "3.1.1", will, is_wanted, CONNACK_LIMIT_S)
+            return self._open(address, "3.1.1", will, is_wanted, CONNACK_311_LIMIT_S)
         if connection.version == "5":
             self._spoke_5.add(address)
         return connection
@@ -163,13 +178,15 @@ class Broker:
             # A client's first connect begins a clean session, in either version; in MQTT 5 it ends with the connection.
             client.connect(*address, keepalive=KEEPALIVE_S)
         except ssl.SSLError as error:
-            raise BrokerRefused(f"broker {where}: no TLS with it ({error.reason or error}); check ca_file") from error
+            raise tls_trouble(error, where, self._settings) from error
         except (OSError, ValueError) as error:
             raise BrokerUnreachable(f"broker {where}: {words(error)}") from error
         try:
             connection.wait_for_connack(connack_limit_s, is_wanted)
-        except BrokerError:
+        except BrokerError as error:
             connection.drop()
+            if client.gathering.alert is not None:
+                raise tls_trouble(client.gathering.alert, where, self._settings) from error
             raise
         return connection
 
@@ -178,7 +195,8 @@ class Connection:
     """One connection, for the thread that made it. :meth:`turn` raises BrokerError once it has ended.
 
     ``version``: of MQTT. ``window``: how many QoS 1 messages may be on their way. ``answers`` and
-    ``inbox`` hold what has come; the caller takes from them.
+    ``inbox`` hold what has come; the caller takes from them. ``refused``: what the broker will not let us
+    hear, a sentence for each topic. ``fell_silent``: it ended because nothing came.
     """
 
     def __init__(self, client: _Client, where: str, version: Version, clock: Clock) -> None:
@@ -187,11 +205,14 @@ class Connection:
         self.window = WINDOW
         self.answers: deque[Answer] = deque()
         self.inbox: deque[Arrived] = deque()
+        self.refused: list[str] = []
+        self.fell_silent = False
         self._client = client
         self._clock = clock
         self._is_open = False
         self._ended: BrokerError | None = None
         self._outstanding: dict[int, object] = {}
+        self._asked_for: dict[int, tuple[str, ...]] = {}
         self._waiting_since_ns = 0
         self._misc_due_ns = 0
         self._poll = select.poll()
@@ -201,6 +222,7 @@ class Connection:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
+        client.on_subscribe = self._subscribed
         client.on_message = self._arrived
 
     @property
@@ -217,7 +239,7 @@ class Connection:
         """Send with QoS 1; the caller has looked at ``room``. BrokerUnreachable if paho did not take it."""
         if not self._outstanding:
             self._waiting_since_ns = self._clock.mono_ns()
-        info = self._client.publish(message.topic, message.payload, 1, message.retain)
+        info = self._client.publish(message.topic, message.payload, 1, message.retain, self._properties(message))
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._ended or BrokerUnreachable(f"broker {self.where}: message not sent ({info.rc.name})")
         self._outstanding[info.mid] = token
@@ -233,8 +255,10 @@ class Connection:
             client.on_publish = self._acknowledged
 
     def subscribe(self, *topics: str) -> None:
-        """Ask for these topics with QoS 1."""
-        self._client.subscribe([(topic, 1) for topic in topics])
+        """Ask for these topics with QoS 1; what is not granted will stand in ``refused``."""
+        _, mid = self._client.subscribe([(topic, 1) for topic in topics])
+        if mid is not None:
+            self._asked_for[mid] = topics
 
     def flush(self) -> None:
         """Hand what was published to the network, as far as it takes it."""
@@ -266,6 +290,7 @@ class Connection:
             self._misc_due_ns = now_ns + MISC_EVERY_NS
             client.loop_misc()
             if self._outstanding and now_ns - self._waiting_since_ns > STUCK_LIMIT_S * NS_PER_S:
+                self.fell_silent = True
                 self._end(BrokerUnreachable(f"broker {self.where}: no acknowledgement for {STUCK_LIMIT_S:g} s"))
         if self._ended is not None:
             raise self._ended
@@ -295,6 +320,13 @@ class Connection:
         if sock is not None:
             sock.close()
 
+    def _properties(self, message: Outgoing) -> Properties | None:
+        if message.correlation is None or self.version != "5":
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho has no types there
+        properties.CorrelationData = message.correlation
+        return properties
+
     def _watch(self, socket_fd: int, wake_fd: int, wants_write: bool) -> None:
         wanted = {socket_fd: select.POLLIN | (select.POLLOUT if wants_write else 0)}
         if wake_fd >= 0:
@@ -308,6 +340,9 @@ class Connection:
 
     def _end(self, error: BrokerError) -> None:
         self._ended = self._ended or error  # the first word is the cause; paho may tell the end twice
+
+    def _end_for_nonsense(self) -> None:
+        self._end(BrokerUnreachable(f"broker {self.where}: it sent what is not MQTT"))
 
     # ---- paho's callbacks: they only note down -------------------------------------------------------------
 
@@ -330,10 +365,16 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server and reason.value not in PASSING_REASONS:
             self._end(BrokerRefused(f"broker {self.where} ended the connection: {reason}"))
-        elif self._is_open:
-            self._end(BrokerUnreachable(f"broker {self.where}: the connection was lost"))
+        elif not self._is_open:
+            did = "answered what is not MQTT" if reason.value == PROTOCOL_ERROR else "closed it without an answer"
+            self._end(_NoConnack(f"broker {self.where}: took the connection and {did}"))
+        elif reason.value == PROTOCOL_ERROR:
+            self._end_for_nonsense()
+        elif reason.value == KEEPALIVE_TIMEOUT:
+            self.fell_silent = True
+            self._end(BrokerUnreachable(f"broker {self.where}: the line to it was silent for too long"))
         else:
-            self._end(_NoConnack(f"broker {self.where}: took the connection and closed it without an answer"))
+            self._end(BrokerUnreachable(f"broker {self.where}: the connection was lost"))
 
     def _acknowledged(
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _said: Properties
@@ -344,11 +385,27 @@ class Connection:
             self._waiting_since_ns = self._clock.mono_ns()
             code = reason.value
             self.answers.append(
-                Answer(token, not reason.is_failure, code != NO_MATCHING_SUBSCRIBERS, str(reason) if code else "")
+                Answer(token, not reason.is_failure, code != NO_MATCHING_SUBSCRIBERS, _reason_in_words(reason))
             )
 
+    def _subscribed(
+        self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _said: Properties | None
+    ) -> None:
+        self.refused += [
+            f"the broker {self.where} refuses to let us hear {topic}: {_reason_in_words(reason)}"
+            for topic, reason in zip(self._asked_for.pop(mid, ()), reasons, strict=False)
+            if reason.is_failure
+        ]
+
     def _arrived(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self.inbox.append(Arrived(message.topic, bytes(message.payload), message.retain))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._end_for_nonsense()
+        else:
+            said = message.properties
+            wanted, correlation = getattr(said, "ResponseTopic", None), getattr(said, "CorrelationData", None)
+            self.inbox.append(Arrived(topic, bytes(message.payload), message.retain, wanted, correlation))
 
 
 class _Client(Client):
@@ -359,6 +416,10 @@ class _Client(Client):
     def _create_socket(self) -> GatheringSocket:
         self.gathering = GatheringSocket(cast(socket.socket, super()._create_socket()))
         return self.gathering
+
+
+def _reason_in_words(reason: ReasonCode) -> str:
+    return f"{reason}{ACCESS if reason.value == NOT_AUTHORIZED else ''}" if reason.value else ""
 
 
 def _open_socket(_client: Client, _userdata: object, sock: object) -> None:

@@ -15,12 +15,16 @@ DISCONNECT = 0xE0  # MQTT: the packet after which paho closes the socket
 
 
 class GatheringSocket:
-    """Stands in for a connected socket that does not block; :meth:`flush` sends what has been gathered."""
+    """Stands in for a connected socket that does not block; :meth:`flush` sends what has been gathered.
+
+    ``alert``: why the other end broke TLS off, after a handshake that had gone well; paho keeps it to itself.
+    """
 
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
         self._unsent = bytearray()
         self._received = b""
+        self.alert: ssl.SSLError | None = None
         self.is_stuck = False  # the network did not take all that was there at the last flush
 
     @property
@@ -59,7 +63,13 @@ class GatheringSocket:
     def recv(self, buffer_size: int) -> bytes:
         """Some of what has come, b"" at the end; BlockingIOError when there is nothing."""
         if not self._received:
-            self._received = self._inner.recv(RECEIVED_BYTES)
+            try:
+                self._received = self._inner.recv(RECEIVED_BYTES)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError):
+                raise
+            except ssl.SSLError as error:
+                self.alert = error
+                raise
         data, self._received = self._received[:buffer_size], self._received[buffer_size:]
         return data
 

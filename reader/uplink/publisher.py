@@ -12,20 +12,22 @@ import random
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
 
 from reader.clock import Clock
 from reader.config import MqttSettings
 from reader.errors import BrokerError, BrokerRefused
-from reader.messages import Heard
+from reader.messages import Heard, Word
 from reader.model import NS_PER_S, Identity
+from reader.replies import Answer
 from reader.uplink import wire
-from reader.uplink.backlog import Backlogs, Sent, View
-from reader.uplink.broker import Broker, Connection, Outgoing
+from reader.uplink.backlog import Backlog, Backlogs, Sent, View
+from reader.uplink.broker import Arrived, Broker, Connection, Outgoing
+from reader.uplink.commands import Commands
 from reader.uplink.nudge import Nudge
 from reader.uplink.presence import Presence
+from reader.uplink.said import Said
+from reader.uplink.state import UplinkState, connected_in_words, facts_from
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LAST_S = 5.0
@@ -34,33 +36,17 @@ HEARD_KEPT = 256  # for at most one turn of the loop
 LAST_DRAIN_S = 1.0  # at stop, for what is ready
 GOODBYE_S = 0.5  # at stop, for the word "stopped" and then for DISCONNECT, each
 
+PAGE = "a page of a rewind"
+
 _log = logging.getLogger(__name__)
-
-
-class UplinkState(NamedTuple):
-    """How it stands with the uplink, replaced whole.
-
-    ``delivered``: the cursor of each epoch. ``backlog``: entries not delivered, by epoch; ``foreign``:
-    those of another box, which are not sent. ``other_box``: who else speaks for this mat. ``progress``
-    grows while the thread lives.
-    """
-
-    connected: bool = False
-    word: Literal["ok", "warn", "fail", "unknown"] = "unknown"
-    says: str = "not connected yet"
-    delivered: Mapping[str, int] = MappingProxyType({})
-    backlog: Mapping[str, int] = MappingProxyType({})
-    foreign: Mapping[str, int] = MappingProxyType({})
-    nobody_listening: bool = False
-    other_box: str | None = None
-    progress: int = 0
 
 
 class Uplink:
     """Takes the journal's entries to the broker, in order, at least once; for ever.
 
     ``open_view`` is called in the uplink's thread (None: no journal yet). ``delivered(epoch, seq)`` is
-    called there too, when the cursor of an epoch has moved: it must return at once.
+    called there too, when the cursor of an epoch has moved: it must return at once. ``answer`` carries out what
+    race control commands (:mod:`reader.replies`), each command in a thread of its own.
     """
 
     def __init__(
@@ -70,6 +56,7 @@ class Uplink:
         identity: Identity,
         open_view: Callable[[], View | None],
         delivered: Callable[[str, int], None],
+        answer: Answer,
         clock: Clock,
     ) -> None:
         self.state = UplinkState()
@@ -91,8 +78,15 @@ class Uplink:
         self._has_new_journal = False
         self._is_connected = False
         # The thread's own.
-        self._backlogs = Backlogs(open_view, identity.box, needs_listener=settings.delivered_when == "subscriber")
-        self._presence = self._new_presence()
+        self._backlogs = Backlogs(
+            open_view,
+            identity.box,
+            needs_listener=settings.delivered_when == "subscriber",
+            collectors=settings.collectors if settings.delivered_when == "control" else (),
+        )
+        self._commands = Commands(answer, identity, settings.prefix, self._nudge.give)
+        self._said = Said(identity.box, settings.prefix)
+        self._presence = Presence(identity, "", settings.prefix)
         self._refused_word = ""
         self._progress = 0
         self._tell_due_ns = 0
@@ -160,7 +154,7 @@ class Uplink:
 
     def _serve(self) -> None:
         """One connection, from its beginning to its end; returns when told to stop."""
-        self._presence = self._new_presence()
+        self._presence = Presence(self._identity, secrets.token_hex(4), self._settings.prefix)
         connection = self._broker.connect(self._presence.word("lost"), lambda: not self._stopping.is_set())
         try:
             self._greet(connection)
@@ -169,12 +163,15 @@ class Uplink:
             self._take_leave(connection)
         finally:
             self._is_connected = False
+            self._note_answers(connection, self._clock.mono_ns())  # what came together with the end
             connection.drop()
 
     def _greet(self, connection: Connection) -> None:
         # Subscribed before speaking: the retained word of another box is heard before ours replaces it.
-        connection.subscribe(self._presence.topic)  # the place where cmd, ack/+ and expect are to be added
-        self._refused_word = ""
+        named = (f"ack/{name}" for name in self._settings.collectors)  # RabbitMQ finds what is retained by name only
+        topics = [wire.topic(self._identity, one, self._settings.prefix) for one in ("cmd", "ack/+", "expect", *named)]
+        connection.subscribe(self._presence.topic, *topics)
+        self._commands.begin()
         self._heard.clear()
         self._has_new_status = self._status is not None
         self._has_new_journal = True
@@ -190,7 +187,7 @@ class Uplink:
         now_ns = self._clock.mono_ns()
         self._note_answers(connection, now_ns)
         while connection.inbox:
-            self._presence.note(connection.inbox.popleft())
+            self._take_in(connection.inbox.popleft(), now_ns)
             self._tell_due_ns = 0
         self._say_what_is_fresh(connection, now_ns)
         self._look_for_entries(now_ns)
@@ -198,16 +195,30 @@ class Uplink:
             entry, sent = next_one
             topic = wire.topic(sent.backlog.identity, entry.type, self._settings.prefix)
             connection.publish(Outgoing(topic, wire.payload(sent.backlog.identity, entry)), sent)
+        if not self._backlogs.has_unsent and connection.room > 0 and (page := self._commands.next_page(now_ns)):
+            connection.publish(page, PAGE)
         if now_ns >= self._tell_due_ns:
             self._tell(now_ns)
+
+    def _take_in(self, arrived: Arrived, now_ns: int) -> None:
+        """What others say to this mat, or of it."""
+        match wire.address_from_topic(arrived.topic, self._settings.prefix).what:
+            case "link":
+                self._presence.note(arrived)
+            case "cmd":
+                self._commands.take(arrived, now_ns)
+            case _:
+                self._said.note(arrived)
+                self._has_new_entries = True  # what was acknowledged is looked at with them
 
     def _say_what_is_fresh(self, connection: Connection, now_ns: int) -> None:
         """What is worth most now, or nothing: it goes ahead of the backlog."""
         while self._heard:
             heard = self._heard.popleft()
-            whose = Identity(heard.event, heard.point, heard.mat, heard.box)
-            topic = wire.topic(whose, "heard", self._settings.prefix)
+            topic = wire.topic(self._identity, "heard", self._settings.prefix)
             connection.publish_now_or_never(Outgoing(topic, wire.encode(heard)))
+        while connection.room > 0 and (reply := self._commands.next_reply()) is not None:
+            connection.publish(reply, "a reply")
         presence = self._presence
         if presence.due_ns is not None and now_ns >= presence.due_ns and connection.room > 0:
             presence.said(now_ns)
@@ -225,17 +236,27 @@ class Uplink:
         if self._has_new_entries:
             self._has_new_entries = False
             self._backlogs.look_again()
-        self._backlogs.look(now_ns)
+        if self._backlogs.look(now_ns):
+            for collector, acks in self._said.acks.items():
+                moved, says = self._backlogs.note_acks(collector, acks)
+                self._note_moved(moved)
+                self._said.note_beyond(collector, says)
 
     def _note_answers(self, connection: Connection, now_ns: int) -> None:
-        moved = set()
+        moved: set[Backlog] = set()
         while connection.answers:
             answer = connection.answers.popleft()
             if isinstance(answer.token, Sent):
                 if answer.token.backlog.note(answer.token, answer, now_ns):
                     moved.add(answer.token.backlog)
-            elif not answer.is_taken:
-                self._refused_word = f"the broker refuses {answer.token}: {answer.says}"
+            else:
+                if answer.token == PAGE:
+                    self._commands.note_page_arrived()
+                self._refused_word = "" if answer.is_taken else f"the broker refuses {answer.token}: {answer.says}"
+        self._refused_word = next(iter(connection.refused), self._refused_word)
+        self._note_moved(moved)
+
+    def _note_moved(self, moved: Iterable[Backlog]) -> None:
         for backlog in moved:
             self._backoff_s = BACKOFF_FIRST_S  # it delivers: the next outage starts from small again
             self._delivered(backlog.epoch, backlog.delivered_seq)
@@ -243,9 +264,8 @@ class Uplink:
     def _patience_s(self) -> float:
         """How long to wait for the network or a nudge: until something is due by time alone."""
         now_ns = self._clock.mono_ns()
-        due_ns = min(self._tell_due_ns, self._backlogs.due_ns(now_ns))
-        if self._presence.due_ns is not None:
-            due_ns = min(due_ns, self._presence.due_ns)
+        dues = (self._tell_due_ns, self._backlogs.due_ns(now_ns), self._commands.due_ns, self._presence.due_ns)
+        due_ns = min(due for due in dues if due is not None)
         return max(0.0, min(1.0, (due_ns - now_ns) / NS_PER_S))
 
     def _take_leave(self, connection: Connection) -> None:
@@ -256,6 +276,7 @@ class Uplink:
                 self._turn(connection)
                 if not connection.outstanding and not self._backlogs.has_unsent:
                     break
+            self._commands.begin()
             limit_ns = self._clock.mono_ns() + int(GOODBYE_S * NS_PER_S)
             connection.publish(self._presence.word("stopped"), "link")
             while connection.outstanding and self._clock.mono_ns() < limit_ns:
@@ -267,32 +288,13 @@ class Uplink:
 
     def _tell(self, now_ns: int) -> None:
         """The state anew: soon again while there is a backlog, else once a second."""
-        held = next((backlog for backlog in self._backlogs.ours if backlog.trouble), None)
-        word: Literal["ok", "warn", "fail"] = "ok"
-        says = f"connected to {self._broker.where}"
-        if self._presence.other_box is not None:
-            word, says = "fail", f"box {self._presence.other_box} speaks for this mat too: give one of them another id"
-        elif self._backlogs.trouble:
-            word, says = "fail", self._backlogs.trouble
-        elif held is not None:
-            word, says = "warn" if held.is_unheard else "fail", held.trouble
-        elif self._refused_word:
-            word, says = "fail", self._refused_word
-        self.state = self._facts()._replace(connected=True, word=word, says=says)
+        refused = self._refused_word
+        self._state(True, *connected_in_words(self._broker.where, self._backlogs, self._presence, self._said, refused))
         self._tell_due_ns = now_ns + (TELL_EVERY_NS if any(self.state.backlog.values()) else NS_PER_S)
 
     def _tell_lost(self, says: str) -> None:
-        self.state = self._facts()._replace(connected=False, word="fail", says=says)
+        self._state(False, "fail", f"{says}; before that: {self._refused_word}" if self._refused_word else says)
 
-    def _facts(self) -> UplinkState:
-        return UplinkState(
-            delivered=MappingProxyType({one.epoch: one.delivered_seq for one in self._backlogs.ours}),
-            backlog=MappingProxyType({one.epoch: one.undelivered for one in self._backlogs.ours}),
-            foreign=MappingProxyType(self._backlogs.foreign),
-            nobody_listening=any(one.is_unheard for one in self._backlogs.ours),
-            other_box=self._presence.other_box,
-            progress=self._progress,
-        )
-
-    def _new_presence(self) -> Presence:
-        return Presence(self._identity, secrets.token_hex(4), self._settings.prefix)
+    def _state(self, connected: bool, word: Word, says: str) -> None:
+        facts = facts_from(self._backlogs, self._presence, self._said)
+        self.state = facts._replace(connected=connected, word=word, says=says, progress=self._progress)

@@ -117,9 +117,9 @@ class Expect(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to a command; further fields by what was asked."""
+    """The answer to a command; further fields by what was asked. ``id`` None: the command had none."""
 
-    id: str
+    id: str | None
     ok: bool
     error: str | UnsetType = UNSET
 

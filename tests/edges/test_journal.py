@@ -355,7 +355,7 @@ def test_a_newer_programs_journal_is_set_aside_whole(tmp_path: Path) -> None:
     newer.execute("PRAGMA user_version=99")
     newer.close()
     with opened(path) as (journal, says):
-        assert "written by a newer timing-mat (schema 99, this one knows 1)" in says
+        assert "written by a newer timing-mat (schema 99, this one knows 2)" in says
         assert journal.epoch != epoch
         assert [entry.seq for entry in entries(path, epoch)] == [1, 2, 3, 4, 5]
 
@@ -414,3 +414,55 @@ def test_a_death_between_setting_aside_and_taking_over_is_healed_at_the_next_sta
     with opened(path, now) as (_, says):
         assert [entry.seq for entry in entries(path, epoch)] == [1, 2, 3, 4]
         assert "4 entries of j.aside-001-other.db were taken over" in says
+
+
+def killed(path: Path, count: int) -> str:
+    """A journal with that many entries in its log, whose writer was killed: the files as they lie there; its epoch."""
+    journal = Journal.create(path, MAT)
+    append(journal, count)
+    commit(journal)
+    epoch: str = journal.epoch
+    left = [
+        (file, file.read_bytes()) for ending in ("", "-wal", "-shm") if (file := path.with_name(path.name + ending))
+    ]
+    journal.close()
+    for file, data in left:
+        file.write_bytes(data)
+    return epoch
+
+
+def test_a_power_cut_in_the_middle_of_setting_aside_parts_no_journal_from_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    epoch = killed(path, 4)
+    # The log has its new name, the database has not.
+    path.with_name("j.db-wal").rename(tmp_path / "j.aside-001-failed.db-wal")
+    with opened(path) as (journal, says):
+        assert journal.epoch != epoch
+        assert "4 entries of j.aside-001-failed.db were taken over" in says
+        assert is_whole(entries(path, epoch))
+
+
+def test_the_index_of_an_earlier_log_found_after_a_power_cut_proves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    epoch = killed(path, 200)
+    earlier = path.with_name("j.db-shm").read_bytes()
+    for _ in range(2):  # the log begins anew with the next commit after it was folded in
+        with opened(path) as (journal, _):
+            append(journal, 1)
+            commit(journal)
+            left = {name: (tmp_path / name).read_bytes() for name in ("j.db", "j.db-wal")}
+    for name, data in left.items():
+        (tmp_path / name).write_bytes(data)
+    path.with_name("j.db-shm").write_bytes(earlier)
+    with opened(path) as (journal, says):
+        assert (journal.epoch, says) == (epoch, "")
+        assert [entry.seq for entry in entries(path, epoch)] == list(range(1, 203))
+
+
+def test_a_log_that_lost_its_end_is_known_by_its_index(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    epoch = killed(path, 200)
+    os.truncate(path.with_name("j.db-wal"), 32 + 2 * (24 + PAGE_BYTES))
+    with opened(path) as (journal, says):
+        assert journal.epoch != epoch
+        assert "pages of its log" in says or "could not be read" in says

@@ -34,6 +34,7 @@ def running(log: FakeLog, port: int, settings: MqttSettings | None = None, *, st
         identity=FINISH,
         open_view=log.view,
         delivered=log.note_delivered,
+        answer=lambda command: {},
         clock=SystemClock(),
     )
     if starts:

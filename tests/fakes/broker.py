@@ -5,6 +5,7 @@
     fixed header      type << 4 | flags, remaining length (7 bits a byte, low first)
     CONNECT   0x1?    00 04 M Q T T level …            level 4 is MQTT 3.1.1, 5 is MQTT 5
     PUBLISH   0x3?    length topic, [mid if QoS], [MQTT 5: properties], payload
+    SUBSCRIBE 0x82    mid, [MQTT 5: properties], for each topic: length topic, options
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
@@ -35,6 +36,10 @@ class FakeBroker:
 
     ``connack``: by the level in CONNECT, the bytes to answer; b"" hangs up, None is silence.
     ``puback``: for each PUBLISH of QoS 1 a reason code, or None for silence.
+    ``instead``: for each PUBLISH of QoS 1 the very bytes to answer, or None for what ``puback`` says;
+    ``before``: bytes that nobody has asked for, sent ahead of each answer.
+    ``taken``: what was answered by success.
+    ``suback``: for each topic that somebody subscribes to, a reason code.
     ``keeps_back``: how many PUBLISHes it collects before it answers them together.
     """
 
@@ -42,11 +47,15 @@ class FakeBroker:
         default_factory=lambda: {4: bytes.fromhex("20 02 00 00"), 5: bytes.fromhex("20 03 00 00 00")}
     )
     puback: Callable[[Published], int | None] = lambda _published: 0
+    instead: Callable[[Published], bytes | None] = lambda _published: None
+    before: bytes = b""
+    suback: Callable[[str], int] = lambda _topic: 1
     keeps_back: int = 1
 
     def __post_init__(self) -> None:
         self.levels: list[int] = []  # of every CONNECT
         self.published: list[Published] = []
+        self.taken: list[Published] = []
         self.most_outstanding = 0
         self.accepted = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -94,6 +103,14 @@ class FakeBroker:
             self._threads.append(thread)
             thread.start()
 
+    def _answer(self, published: Published, level: int) -> bytes:
+        if (instead := self.instead(published)) is not None:
+            return instead
+        code = self.puback(published)
+        if code == 0:
+            self.taken.append(published)
+        return self.before + (b"" if code is None else _puback(published.mid, code, level))
+
     def _serve(self, sock: socket.socket) -> None:
         level = 0
         waiting: list[bytes] = []
@@ -110,17 +127,16 @@ class FakeBroker:
                         return
                     sock.sendall(answer or b"")
                 elif kind == SUBSCRIBE:
-                    sock.sendall(
-                        b"\x90" + (b"\x04" + body[:2] + b"\x00\x01" if level == 5 else b"\x03" + body[:2] + b"\x01")
-                    )
+                    codes = bytes(self.suback(topic) for topic in _topics(body, level))
+                    answer = body[:2] + (b"\x00" if level == 5 else b"") + codes
+                    sock.sendall(b"\x90" + bytes([len(answer)]) + answer)
                 elif kind == PINGREQ:
                     sock.sendall(b"\xd0\x00")
                 elif kind == PUBLISH:
                     published = _published(head, body, level)
                     self.published.append(published)
-                    code = self.puback(published) if published.qos else None
                     if published.qos:
-                        waiting.append(b"" if code is None else _puback(published.mid, code, level))
+                        waiting.append(self._answer(published, level))
                         self.most_outstanding = max(self.most_outstanding, len(waiting))
                     if len(waiting) >= self.keeps_back:
                         sock.sendall(b"".join(waiting))
@@ -140,6 +156,14 @@ def _published(head: int, body: bytes, level: int) -> Published:
     if level == 5:
         end += 1 + body[end]
     return Published(topic, body[end:], mid, qos)
+
+
+def _topics(body: bytes, level: int) -> Iterator[str]:
+    at = 2 + (1 + body[2] if level == 5 else 0)
+    while at < len(body):
+        end = at + 2 + int.from_bytes(body[at : at + 2])
+        yield body[at + 2 : end].decode()
+        at = end + 1
 
 
 def _remaining_length(sock: socket.socket) -> int:

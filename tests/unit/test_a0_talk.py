@@ -118,7 +118,7 @@ def test_it_is_asked_and_polled_and_stays_as_it_is() -> None:
     # 40 ms a round, and a question now and then.
     assert reader.rounds() > 480
     (antenna,) = reader.talk.antennas
-    assert antenna == (1, "up", 40.0)
+    assert antenna == (1, "up", 40.0, True)
     assert reader.talk.closing() == b""
     assert not FLASH & set(reader.commands())
 

@@ -29,9 +29,11 @@ READ = b"aa00058000123b3200012603071348503277\r\n"
 UNHANDLED = b"CMD UNHANDLED\r\n"
 BANNER = b"\r\nARM9 Controller for DF Dual DSP (38.4kB) v1.4 Jun  5 2013 14:16:40 (RWXLF)\r\n"
 
-KEEPS_SILENT = "listening; this family sends no keep-alive"
+UNANSWERED = "listening; has not answered yet"
+SILENT = "does not answer when asked"
 ANSWERS = "listening; answers when asked"
-CEASED = "listening; has ceased to answer: look at the reader's power and its cable"
+REPORTS = "listening; reports chips, but does not answer when asked"
+CEASED = "has ceased to answer, and nothing was heard for 30 s and more: look at the reader's power and its cable"
 
 
 class Line:
@@ -92,9 +94,15 @@ class Line:
                 self._coming.append((self.now_ns + self.delay_ms * MS, self.answer))
 
     def says(self) -> str:
-        assert self.talk.standing.hears
-        assert self.talk.standing.word == ("warn" if self.talk.standing.says == CEASED else "ok")
-        return self.talk.standing.says
+        standing = self.talk.standing
+        assert standing.hears == (standing.says != CEASED)
+        assert standing.word == ("fail" if standing.says == CEASED else "warn" if SILENT in self.silence() else "ok")
+        return standing.says
+
+    def silence(self) -> str:
+        """What is said of one that does not answer; "" of one that shows itself."""
+        says = self.talk.standing.says
+        return says if says.startswith(f"listening; {SILENT}") else ""
 
 
 def settled(answer: bytes = CLOCK) -> Line:
@@ -113,7 +121,7 @@ def test_it_hears_from_the_moment_the_port_is_open() -> None:
     assert (talk.standing.hears, talk.standing.word, talk.due_ns) == (False, "unknown", None)
     assert talk.tick(BEGINS_NS) + talk.ask_clock(BEGINS_NS) == b""
     assert talk.opened(BEGINS_NS) == QUESTION
-    assert (talk.standing.hears, talk.standing.word, talk.standing.says) == (True, "ok", KEEPS_SILENT)
+    assert (talk.standing.hears, talk.standing.word, talk.standing.says) == (True, "ok", UNANSWERED)
     assert (talk.baud, talk.antennas, talk.clock_said, talk.closing()) == (None, [], None, b"")
 
 
@@ -141,7 +149,7 @@ def test_opened_again_it_knows_nothing_of_before() -> None:
     line = settled()
     line.open()
     assert line.talk.clock_said is None
-    assert line.says() == KEEPS_SILENT
+    assert line.says() == UNANSWERED
     assert line.go(1) == [15_900, 16_100, 16_300, 16_500, 16_700]
 
 
@@ -163,7 +171,7 @@ def test_garbage_and_other_answers_are_work_too() -> None:
 def test_an_echo_is_neither_an_answer_nor_work() -> None:
     line = Line(b"").open()
     line.come(QUESTION)
-    assert line.says() == KEEPS_SILENT
+    assert line.says() == UNANSWERED
     line.now_ns += 20 * MS
     line.come(CLOCK)
     assert line.said == [ClockSaid(CLOCK_NS, BEGINS_NS, BEGINS_NS + 20 * MS)]
@@ -303,7 +311,7 @@ def test_what_can_be_garbled_or_is_a_refusal_is_no_answer(answer: bytes) -> None
     line = Line(answer).open()
     line.go(10)
     assert line.said == []
-    assert line.says() == KEEPS_SILENT
+    assert line.says() == line.silence() != ""
 
 
 # ---- who does not answer -------------------------------------------------------------------------------------
@@ -313,10 +321,20 @@ def test_one_that_never_answers_is_asked_three_times_and_then_every_ten_seconds(
     line = Line(b"").open()
     line.go(50)
     assert line.asked_ms == [0, 1_000, 2_000, 12_000, 22_000, 32_000, 42_000]
-    assert line.says() == KEEPS_SILENT
+    assert line.says() == line.silence() != ""  # whether it hears can't be known: it is warned of, and that is all
+    line.come(READ)
+    assert line.says() == REPORTS
     line.answer = CLOCK
     assert line.go(3) == [52_000, 52_200, 52_400, 52_600, 52_800, 53_000]
     assert line.says() == ANSWERS
+
+
+def test_one_that_has_not_answered_yet_is_not_warned_of_at_once() -> None:
+    line = Line(b"").open()
+    line.go(2.9)
+    assert line.says() == UNANSWERED
+    line.go(0.2)
+    assert line.says() == line.silence() != ""
 
 
 def test_one_that_is_heard_to_start_is_asked_as_if_from_the_top() -> None:
@@ -368,9 +386,24 @@ def test_one_that_has_ceased_to_answer_is_told_of_and_its_next_word_puts_that_ri
         assert line.talk.standing is before  # who watches it need only look whether it is another
         line.go(0.2)
         assert line.says() == CEASED
+        assert line.now_ms - 5_820 < 45_000
         assert line.go(20) == [45_800, 55_800]
         line.come(word)
         assert line.says() == ANSWERS
+
+
+def test_three_questions_in_vain_are_not_enough_while_something_was_heard_within_thirty_seconds() -> None:
+    line = Line().open()
+    line.go(1)
+    line.answer = b""
+    line.go(29)
+    assert line.says() == ANSWERS
+    line.go(5)
+    assert line.says() == CEASED
+    line.come(b"xyz\r\n")  # noise on a line whose reader is off
+    assert line.says() == CEASED
+    line.come(BANNER)
+    assert line.says() == ANSWERS
 
 
 def test_reads_show_as_well_as_answers_that_it_is_there() -> None:

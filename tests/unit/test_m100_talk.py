@@ -116,8 +116,8 @@ def test_nothing_is_written_without_a_profile() -> None:
 
 def test_the_only_antenna_and_how_long_a_round_takes() -> None:
     module = Module().open().run(5)
-    ((antenna, state, revisit_ms),) = module.talk.antennas
-    assert (antenna, state, revisit_ms) == (None, "unknown", 40.0)
+    ((antenna, state, revisit_ms, is_expected),) = module.talk.antennas
+    assert (antenna, state, revisit_ms, is_expected) == (None, "unknown", 40.0, True)
 
 
 def test_rounds_with_chips_are_not_measured() -> None:

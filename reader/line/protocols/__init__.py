@@ -41,11 +41,15 @@ class Decoder(Protocol):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How it stands with the reader: does it hear chips, in one word and a sentence."""
+    """How it stands with the reader: does it hear chips, in one word and a sentence.
+
+    ``is_weak``: it hears, but less than it should, by its own word.
+    """
 
     hears: bool
     word: Literal["ok", "warn", "fail", "unknown"]
     says: str
+    is_weak: bool = False
 
 
 State: TypeAlias = Literal["up", "missing", "bad", "unknown"]
@@ -54,12 +58,14 @@ State: TypeAlias = Literal["up", "missing", "bad", "unknown"]
 class AntennaStanding(NamedTuple):
     """How it stands with one antenna (from 1; None: the only one, and reads do not name it).
 
-    ``revisit_ms``: how long it waits for its next turn, None if unknown.
+    ``revisit_ms``: how long it waits for its next turn, None if unknown. ``is_expected``: a profile names it, or it has
+    been up; where any other is missing, nothing need be wrong.
     """
 
     antenna: int | None
     state: State
     revisit_ms: float | None
+    is_expected: bool = True
 
 
 class ClockSaid(NamedTuple):

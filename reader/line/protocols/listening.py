@@ -18,7 +18,9 @@ class Listening(Clockless):
 
     def opened(self, now_ns: int) -> bytes:
         """It hears, as far as can be known."""
-        self.standing = Standing(hears=True, word="ok", says="listening; this family sends no keep-alive")
+        self.standing = Standing(
+            hears=True, word="ok", says="listening; this family can't be asked whether it is there"
+        )
         return b""
 
     def heard(self, events: list[Event], now_ns: int) -> bytes:

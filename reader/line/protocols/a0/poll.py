@@ -69,7 +69,7 @@ class Poll:
         """Each antenna; nothing of one whose number is not known."""
         known = [(port, port.number or port.seen) for port in self.ports]
         return [
-            AntennaStanding(number, port.state, self._rounds.revisit_ms(number))
+            AntennaStanding(number, port.state, self._rounds.revisit_ms(number), port.is_known)
             for port, number in known
             if number is not None
         ]

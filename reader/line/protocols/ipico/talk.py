@@ -1,7 +1,7 @@
 """What is said to an IPICO: nothing that it needs, it reports reads by itself; but it is asked what its clock shows.
 
-By the answers its clock can be disciplined before any chip comes, and one that has lost its power is noticed. Asking
-changes nothing in the reader; a line that has reads on it is left alone.
+By the answers its clock can be disciplined before any chip comes, and one that has lost its power is noticed: it sends
+no keep-alive. Asking changes nothing in the reader; a line that has reads on it is left alone.
 
 An answer does not say to which question it is, and can be late. What is told as ``asked_ns`` must never be later than
 the asking, or a late answer would pass for a prompt one. So while it is not known how many answers are still to come,
@@ -14,7 +14,7 @@ from __future__ import annotations
 from reader.line.protocols import AntennaStanding, ClockSaid, Standing
 from reader.line.protocols.ipico.ask import GET_CLOCK
 from reader.line.protocols.settings import Wanted
-from reader.model import NS_PER_S, ChipRead, Event, Reply
+from reader.model import NS_PER_S, ChipRead, Event, Rejected, Reply
 
 QUIET_NS = 3 * NS_PER_S // 10  # after a read the line may still be at work
 AT_FIRST = 30  # answers; as many as a discipline wants to be ready
@@ -25,13 +25,23 @@ IN_DOUBT_PACE_NS = 3 * NS_PER_S // 10
 ANSWER_NS = NS_PER_S  # on a quiet line
 QUEUE_NS = 10 * NS_PER_S  # on a saturated one; later than that no answer comes
 ENOUGH_UNANSWERED = 3
+SILENT_NS = 30 * NS_PER_S  # of one that had answered: it hears no more
 MOST_UNANSWERED = 60  # on a socket or a pseudo-terminal that nobody reads, questions would pile up all day
 
 NOT_OPEN = Standing(hears=False, word="unknown", says="the port is not open yet")
-LISTENING = Standing(hears=True, word="ok", says="listening; this family sends no keep-alive")
+LISTENING = Standing(hears=True, word="ok", says="listening; has not answered yet")
 ANSWERING = Standing(hears=True, word="ok", says="listening; answers when asked")
+REPORTING = Standing(hears=True, word="ok", says="listening; reports chips, but does not answer when asked")
+UNKNOWN = Standing(
+    hears=True,
+    word="warn",
+    says="listening; does not answer when asked: look at its power and its cable; if it is too old to answer, "
+    "only a chip shows that it hears",
+)
 CEASED = Standing(
-    hears=True, word="warn", says="listening; has ceased to answer: look at the reader's power and its cable"
+    hears=False,
+    word="fail",
+    says="has ceased to answer, and nothing was heard for 30 s and more: look at the reader's power and its cable",
 )
 
 
@@ -58,7 +68,9 @@ class Conversation:
         self._answers: int = 0
         self._unanswered: int = 0  # questions in a row
         self._unheard: int = 0  # and without a read between
+        self._heard_ns: int = now_ns  # an answer, a read or any other word of the reader
         self._has_answered: bool = False
+        self._has_reported: bool = False
         self._is_understood: bool = True
 
     @property
@@ -74,7 +86,7 @@ class Conversation:
         """It hears, as far as can be known; what its clock shows is asked at once."""
         self._is_open = True
         self._begin(now_ns)
-        self._judge()
+        self._judge(now_ns)
         return self._ask(now_ns)
 
     def heard(self, events: list[Event], now_ns: int) -> bytes:
@@ -84,8 +96,10 @@ class Conversation:
                 continue
             self._busy_ns = max(self._busy_ns, now_ns)
             if isinstance(event, ChipRead):
-                self._unheard = 0
-        self._judge()
+                self._has_reported = True
+            if not isinstance(event, Rejected):
+                self._note_heard(now_ns)
+        self._judge(now_ns)
         return b""
 
     def tick(self, now_ns: int) -> bytes:
@@ -95,7 +109,7 @@ class Conversation:
             self._unanswered += 1
             self._unheard += 1
             self._next_ns = self._asked_ns + self._pace_ns
-            self._judge()
+            self._judge(now_ns)
         due_ns = self.due_ns
         return b"" if due_ns is None or now_ns < due_ns else self._ask(now_ns)
 
@@ -169,8 +183,13 @@ class Conversation:
 
     def _answered(self, now_ns: int) -> None:
         self._has_answered = True
-        self._unanswered = self._unheard = 0
+        self._unanswered = 0
+        self._note_heard(now_ns)
         self._forget(now_ns)
+
+    def _note_heard(self, now_ns: int) -> None:
+        self._unheard = 0
+        self._heard_ns = now_ns
 
     def _forget(self, now_ns: int) -> None:
         """No answer is waited for now."""
@@ -178,9 +197,12 @@ class Conversation:
         self._is_out = False
         self._next_ns = self._asked_ns + self._pace_ns
 
-    def _judge(self) -> None:
-        # One of four objects: who watches it need only look whether it is another.
-        if not self._has_answered:
-            self.standing = LISTENING
+    def _judge(self, now_ns: int) -> None:
+        # One of these objects: who watches it need only look whether it is another.
+        if self._has_answered:
+            is_silent = self._unheard >= ENOUGH_UNANSWERED and now_ns - self._heard_ns >= SILENT_NS
+            self.standing = CEASED if is_silent else ANSWERING
+        elif self._has_reported:
+            self.standing = REPORTING
         else:
-            self.standing = CEASED if self._unheard >= ENOUGH_UNANSWERED else ANSWERING
+            self.standing = UNKNOWN if self._unanswered >= ENOUGH_UNANSWERED else LISTENING

@@ -91,6 +91,7 @@ POWER_TOO_HIGH, POWER_TOO_LOW = 0x0103, 0x0106
 NO_TAGS = 0x0400
 RF_NOT_ON = 0x0405
 NO_ANTENNA = 0x0503
+TOO_HOT = 0x0504
 HIGH_RETURN_LOSS = 0x0505
 STATES = {
     0x0100: "wrong length of data",
@@ -144,7 +145,7 @@ STATES = {
     0x0501: "the channel is busy",
     0x0502: "the transmitter is already on",
     NO_ANTENNA: "no antenna connected",
-    0x0504: "too hot: transmitting less",
+    TOO_HOT: "too hot: transmitting less",
     HIGH_RETURN_LOSS: "high return loss: antenna or cable bad",
     0x0507: "bad antenna configuration",
     0x0509: "supply voltage out of range",

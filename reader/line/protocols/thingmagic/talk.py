@@ -13,7 +13,13 @@ from reader.line.protocols.asking import Asking, Stuck
 from reader.line.protocols.rounds import Rounds
 from reader.line.protocols.settings import Wanted
 from reader.line.protocols.thingmagic.ask import CHECK, status_of
-from reader.line.protocols.thingmagic.frame import HIGH_RETURN_LOSS, NO_ANTENNA, RF_NOT_ON, words_from_status
+from reader.line.protocols.thingmagic.frame import (
+    HIGH_RETURN_LOSS,
+    NO_ANTENNA,
+    RF_NOT_ON,
+    TOO_HOT,
+    words_from_status,
+)
 from reader.line.protocols.thingmagic.report import STREAMED
 from reader.line.protocols.thingmagic.setup import Notes, set_up
 from reader.model import NS_PER_S, ChipRead, Event, Reason, Reply
@@ -21,6 +27,7 @@ from reader.model import NS_PER_S, ChipRead, Event, Reason, Reply
 START_OVER_NS = 2 * NS_PER_S  # not more often
 SILENT_NS = 5 * NS_PER_S // 2  # a keep-alive comes every second
 FAULT_NS = 10 * NS_PER_S
+WEAKENING = {TOO_HOT, NO_ANTENNA, HIGH_RETURN_LOSS}  # faults with which it hears less than it should
 HOT_C = 60  # of the module itself; from some 80 it transmits less
 
 
@@ -207,7 +214,8 @@ class Conversation(Clockless):
             says = f"streaming, antenna {', '.join(map(str, notes.found.ports))}; region {notes.found.region}"
             warnings = [*map(words_from_status, self._faults), *self._heat(), *notes.warnings]
             if warnings:
-                return Standing(hears=True, word="warn", says=f"{says}; {'; '.join(warnings)}")
+                is_weak = bool(WEAKENING & self._faults.keys())
+                return Standing(hears=True, word="warn", says=f"{says}; {'; '.join(warnings)}", is_weak=is_weak)
             return Standing(hears=True, word="ok", says=says)
         if self._is_unanswered and is_heard:
             says = f"reports, but {self._trouble}; it goes on as it was set before"

@@ -1,0 +1,32 @@
+"""Files that systemd hands to the service, in a folder that nobody else can read: ``LoadCredential=``.
+
+A ``…_file`` of ``mat.toml`` that is a bare name, without a slash, is looked for there first: as it is, and
+as it is called when a whole folder was handed over under the name ``timing-mat``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "CREDENTIALS_DIRECTORY"  # systemd's; set for the service alone
+OF_A_FOLDER = "timing-mat_"  # LoadCredential=timing-mat:/etc/timing-mat/credentials; systemd adds the dash below
+
+
+def credential(name: str) -> Path | None:
+    """Where systemd has put the file of that name; None if it has a slash, or there is none."""
+    folder = _folder()
+    if folder is None or "/" in name:
+        return None
+    places = (folder / name, folder / f"{OF_A_FOLDER}{name}")
+    return next((place for place in places if os.access(place, os.F_OK)), None)
+
+
+def is_credential(path: Path) -> bool:
+    """Whether it is one of those files: who may read them is systemd's care, and not all of it shows in the mode."""
+    return path.parent == _folder()
+
+
+def _folder() -> Path | None:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None
