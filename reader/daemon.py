@@ -74,7 +74,9 @@ class Daemon:
         )
         self._recorder = recorder = self._resumed.recorder
         self._recording = threading.Thread(target=self._record, name="recorder", daemon=True)
-        self._links = Links(config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM, self._resumed.coverage)
+        self._links = Links(
+            config, clock, recorder.put, lambda: recorder.waiting() < INBOX_ROOM, self._resumed.coverage
+        )
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
         self._inputs = Inputs(config.panel, clock, recorder.put)
@@ -251,7 +253,7 @@ class Daemon:
                 epoch=report.epoch,
                 last_seq=report.last_seq,
                 delivered_seq=delivered_seq,
-                acks={collector: acks[report.epoch] for collector, acks in uplink.acks.items() if report.epoch in acks},
+                acks=dict(uplink.acks.get(report.epoch, {})),
                 undelivered=max(0, report.last_seq - delivered_seq) + older,
             )
         )

@@ -15,6 +15,8 @@ from reader.passing import GateState, Opened, Rules, Told
 
 # A chip whose passing was open when the power went may be on the mat still: so long its next one is doubtful.
 DOUBT_NS = 60 * NS_PER_S
+# A spell without a disk may have told of passings that the power took along: their ids are not used again.
+MORE_THAN_IN_MEMORY = 1_000_000
 
 
 class LinesSettings(msgspec.Struct, frozen=True):
@@ -130,6 +132,8 @@ class Lines:
 
     def _begin(self, began: Began) -> None:
         """The daemon began: tie what was to what comes, or end it."""
+        if self.boot not in ("", began.boot):
+            self._ids += MORE_THAN_IN_MEMORY
         self.boot = began.boot
         if began.shift_ns is None:
             doubtful = self.finish()

@@ -56,7 +56,7 @@ LAW = {
     "box": f"{WORDS} replies",
     "health": f"{WORDS} line line.protocols report uplink box",
     "clocks": f"{WORDS} line",
-    "links": f"{WORDS} line line.protocols box health clocks before journal",
+    "links": f"{WORDS} line line.protocols box health clocks before",
     "replies": "errors",
     "answers": f"{WORDS} links box journal moding replies uplink.wire",
     "copying": f"{WORDS} journal uplink.wire",

@@ -51,7 +51,7 @@ def files_aside(path: Path) -> list[Path]:
 
 
 def finish_setting_aside(path: Path) -> None:
-    """What :func:`set_aside` was doing when the power went: the database follows its log, and is never opened without."""
+    """What :func:`set_aside` was doing when the power went: the database follows its log, never opened without."""
     if not path.exists() or path.with_name(path.name + "-wal").exists():
         return
     for log in path.parent.glob(f"{path.stem}.aside-*{path.suffix}-wal"):

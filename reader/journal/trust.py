@@ -17,6 +17,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from reader.errors import JournalDamaged
+from reader.journal.schema import FROM_1, VERSION
+
 _pack = msgspec.msgpack.Encoder().encode
 
 # Which columns each table's checksum is of; those of an entry begin with its epoch's name, which is in another table.
@@ -34,7 +37,7 @@ INDEX = struct.Struct("=48s48sI")
 INDEX_HEADER = struct.Struct(
     "=12x?xHII2I8s8x"
 )  # is made; page size; pages in the log; in the database; checksum; salts
-LOG_HEADER = struct.Struct(">I12x8s8x")  # kind; salts
+LOG_HEADER = struct.Struct(">I12x8sII")  # kind; salts; checksum
 PAGE_HEADER = struct.Struct(">8x8sII")  # salts; the checksum of the log up to here
 LOG_KIND = 0x377F0682  # its lowest bit: checksums are of big-endian words
 WORD = 1 << 32
@@ -45,13 +48,34 @@ def crc_of(*columns: object) -> int:
     return zlib.crc32(_pack(columns))
 
 
-def fault_in_log(path: Path) -> str:
-    """What is missing of the log beside a database, in words, or "" as far as its index knows.
+def examine_log(path: Path) -> None:
+    """JournalDamaged if the log beside a database has lost something, as far as its index knows.
 
     Only while this process has no connection to that journal: to close a file drops all locks it has on it. And
     before there is one: SQLite would take the part of the log before a damage for the whole, and put its pages over
     newer ones in the database.
     """
+    if fault := _fault_in_log(path):
+        raise JournalDamaged(f"{path}: not whole ({fault})")
+
+
+def examine(connection: sqlite3.Connection, path: Path) -> None:
+    """JournalDamaged unless the file is whole, as it was written, and of a schema this program knows."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise JournalDamaged(f"{path}: written by a newer timing-mat (schema {version}, this one knows {VERSION})")
+    faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if faults != "ok":
+        raise JournalDamaged(f"{path}: not whole ({faults})")
+    if version < VERSION:
+        for statement in ("BEGIN IMMEDIATE", *FROM_1.split(";")[:-1], f"PRAGMA user_version={VERSION}", "COMMIT"):
+            connection.execute(statement)
+    if fault := _fault_in_rows(connection):
+        raise JournalDamaged(f"{path}: not whole ({fault})")
+
+
+def _fault_in_log(path: Path) -> str:
+    """What is missing of it, in words, or ""."""
     try:
         with path.with_name(path.name + "-shm").open("rb") as file:
             header, again, _ = INDEX.unpack(file.read(INDEX.size))
@@ -69,11 +93,13 @@ def fault_in_log(path: Path) -> str:
 def _good_pages(log: BinaryIO, page_bytes: int, pages: int, salts: bytes, checksum: list[int]) -> int:
     """How many pages from the first one are as they were written; struct.error where the log has no header."""
     head = log.read(LOG_HEADER.size)
-    kind, their_salts = LOG_HEADER.unpack(head)
-    if their_salts != salts:
-        return 0
+    kind, its_salts, *its_checksum = LOG_HEADER.unpack(head)
     order = ">" if kind == LOG_KIND | 1 else "<"
     so_far = _checksum(head[:24], order, (0, 0))
+    if list(so_far) != its_checksum:
+        return 0
+    if its_salts != salts:
+        return pages  # after a power cut the index may be an older one than the log: it knows nothing of this one
     page_bytes = page_bytes if page_bytes > 1 else 65_536
     for number in range(1, pages + 1):
         head, page = log.read(PAGE_HEADER.size), log.read(page_bytes)
@@ -95,7 +121,7 @@ def _checksum(data: bytes, order: str, so_far: tuple[int, int]) -> tuple[int, in
     return first, second
 
 
-def fault_in(connection: sqlite3.Connection) -> str:
+def _fault_in_rows(connection: sqlite3.Connection) -> str:
     """What is not as it was written, in words, or ""."""
     for row, statement in CHECKED.items():
         for *columns, crc in connection.execute(statement):

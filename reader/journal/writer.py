@@ -6,6 +6,7 @@ transaction, or none and keeps it: an insert that a failed sync has rolled back 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -15,9 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from reader.clock import boot_id
 from reader.errors import DiskRefused, JournalDamaged, JournalInUse
-from reader.journal.schema import FROM_1, TABLES, VERSION, connect_writing, sync_folder, translate
-from reader.journal.trust import crc_of, fault_in, fault_in_log
+from reader.journal.schema import TABLES, VERSION, connect_writing, sync_folder, translate
+from reader.journal.trust import crc_of, examine, examine_log
 from reader.journal.view import JournalView
 from reader.model import Identity, Input
 
@@ -64,6 +66,7 @@ class Journal:
         lock = _hold(path)
         connection = None
         try:
+            _note_boot(lock)
             connection = connect_writing(path)
             connection.execute("BEGIN IMMEDIATE")
             for statement in TABLES.split(";")[:-1]:
@@ -96,10 +99,11 @@ class Journal:
         lock = _hold(path)
         connection = None
         try:
-            if fault := fault_in_log(path):
-                raise JournalDamaged(f"{path}: not whole ({fault})")
+            # Nothing syncs the log's index: what is found of it after a power cut may be of any earlier moment.
+            if _note_boot(lock):
+                examine_log(path)
             connection = connect_writing(path)
-            _examine(connection, path)
+            examine(connection, path)
             return cls(path, connection, lock)
         except BaseException as error:
             if connection is not None:
@@ -250,21 +254,6 @@ class Journal:
         return self._connection.execute(statement, parameters)
 
 
-def _examine(connection: sqlite3.Connection, path: Path) -> None:
-    """JournalDamaged unless the file is whole, as it was written, and of a schema this program knows."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise JournalDamaged(f"{path}: written by a newer timing-mat (schema {version}, this one knows {VERSION})")
-    faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if faults != "ok":
-        raise JournalDamaged(f"{path}: not whole ({faults})")
-    if version < VERSION:
-        for statement in ("BEGIN IMMEDIATE", *FROM_1.split(";")[:-1], f"PRAGMA user_version={VERSION}", "COMMIT"):
-            connection.execute(statement)
-    if fault := fault_in(connection):
-        raise JournalDamaged(f"{path}: not whole ({fault})")
-
-
 def _insert_epoch(
     connection: sqlite3.Connection, epoch: str, identity: Identity, n: int | None = None, delivered_seq: int = 0
 ) -> None:
@@ -298,3 +287,14 @@ def _hold(path: Path) -> int:
             f"{path}: another timing-mat writes this journal; stop it, or give this one a [journal] path of its own"
         ) from error
     return lock
+
+
+def _note_boot(lock: int) -> bool:
+    """Write into the lock which boot this is; whether it is that of the last one who held it."""
+    boot = boot_id().encode()
+    was = os.pread(lock, len(boot) + 1, 0)
+    if was != boot:
+        with contextlib.suppress(OSError):  # a full disk: the next start knows less, that is all
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, boot, 0)
+    return was == boot

@@ -21,7 +21,7 @@ from reader.config import MqttSettings
 from reader.errors import JournalError
 from reader.model import NS_PER_S
 from reader.racecontrol.contact import Contact
-from reader.racecontrol.epochs import ASK_AFTER_NS, Epoch, Mat
+from reader.racecontrol.epochs import Epoch, Mat
 from reader.racecontrol.intake import WHATS, Intake
 from reader.racecontrol.mats import MatState
 from reader.racecontrol.starters import Starters
@@ -33,6 +33,7 @@ COMMIT_NS = NS_PER_S // 5
 COMMIT_ENTRIES = 5_000
 DISK_AGAIN_NS = NS_PER_S
 LOOK_NS = NS_PER_S // 20  # how often it is looked whether there is something to ask or to acknowledge
+ASK_LOADED_NS = NS_PER_S // 2  # what was missing at the end is not on its way; by then the mats' links are known
 EPOCHS_ACKED = 16
 ACK_NS = NS_PER_S
 
@@ -179,7 +180,7 @@ class Collector:
             for run in runs:
                 epoch.seen.add_run(run)
             epoch.stored_through, epoch.last_seq = epoch.seen.through, epoch.seen.last
-            epoch.ask_at_ns = self._clock.mono_ns() + ASK_AFTER_NS
+            epoch.ask_at_ns = self._clock.mono_ns() + ASK_LOADED_NS
         for lost in self._store.lost():
             if (known := self.epochs.get(lost.epoch)) is not None:
                 known.lost[lost.from_seq, lost.through_seq] = lost.why

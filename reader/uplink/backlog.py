@@ -54,6 +54,7 @@ class Sent(NamedTuple):
 class Backlog:
     """One epoch's entries on their way out.
 
+    ``acks``: what each collector has last acknowledged.
     ``trouble``: why nothing of it is sent until ``held_until_ns``, in words, or "". ``is_unheard``: because
     nobody is listening.
     """
@@ -67,7 +68,8 @@ class Backlog:
         self.trouble = ""
         self.is_unheard = False
         self._needs_listener = needs_listener
-        self._stored = dict.fromkeys(collectors, 0)
+        self.acks: dict[str, int] = {}
+        self._collectors = collectors
         self._taken_seq = row.delivered_seq  # by the broker
         self._read_seq = row.delivered_seq
         self._ready: deque[Entry] = deque()
@@ -84,7 +86,7 @@ class Backlog:
     @property
     def unstored(self) -> dict[str, int]:
         """How many entries each collector has not stored yet, where collectors decide."""
-        return {collector: self.last_seq - seq for collector, seq in self._stored.items()}
+        return {collector: self.last_seq - self.acks.get(collector, 0) for collector in self._collectors}
 
     @property
     def has_unsent(self) -> bool:
@@ -102,14 +104,13 @@ class Backlog:
 
     def note_ack(self, collector: str, seq: int) -> bool:
         """That collector has stored everything through ``seq``; whether the cursor has moved."""
-        if collector not in self._stored:
-            return False
-        self._stored[collector] = max(self._stored[collector], seq)
+        self.acks[collector] = seq
         return self._advance()
 
     def _advance(self) -> bool:
         before = self.delivered_seq
-        reached = min(self._stored.values()) if self._stored else self._taken_seq
+        stored = [self.acks.get(collector, 0) for collector in self._collectors]
+        reached = min(stored, default=self._taken_seq)
         self.delivered_seq = max(before, reached)
         return self.delivered_seq > before
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from reader.config.settings import LEVEL
 from reader.uplink import wire
@@ -76,7 +75,3 @@ class Said:
         if collector not in self.acks and len(self.acks) >= COLLECTORS:
             raise wire.MessageMalformed(f"{topic}: {COLLECTORS} collectors acknowledge already")
         self.acks[collector] = dict(ack.acks)
-
-    def acks_of(self, epoch: str) -> Mapping[str, int]:
-        """By collector."""
-        return {collector: acks[epoch] for collector, acks in self.acks.items() if epoch in acks}

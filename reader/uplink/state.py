@@ -17,8 +17,8 @@ class UplinkState(NamedTuple):
     """Replaced whole.
 
     ``delivered``: the cursor of each epoch. ``backlog``: entries not delivered, by epoch; ``foreign``:
-    those of another box, which are not sent. ``other_box``: who else speaks for this mat. ``acks``: by collector,
-    then by epoch; ``expect``: who is still to come, as race control last said. ``progress`` grows while the thread
+    those of another box, which are not sent. ``other_box``: who else speaks for this mat. ``acks``: by epoch,
+    then by collector; ``expect``: who is still to come, as race control last said. ``progress`` grows while the thread
     lives.
     """
 
@@ -43,7 +43,7 @@ def facts_from(backlogs: Backlogs, presence: Presence, said: Said) -> UplinkStat
         foreign=MappingProxyType(backlogs.foreign),
         nobody_listening=any(one.is_unheard for one in backlogs.ours),
         other_box=presence.other_box,
-        acks=MappingProxyType(dict(said.acks)),
+        acks=MappingProxyType({one.epoch: dict(one.acks) for one in backlogs.ours}),
         expect=said.expect,
     )
 

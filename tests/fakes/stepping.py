@@ -13,8 +13,8 @@ from pathlib import Path
 
 from reader.clock import SystemClock
 from reader.config import load
-from reader.serving import serve
 from reader.model import ClockQuality, Instant
+from reader.serving import serve
 
 FORM = struct.Struct("<q?")
 

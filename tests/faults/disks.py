@@ -63,7 +63,7 @@ class Card:
             pass  # the one that failed lies under the one that was put back
 
     def fail(self) -> None:
-        """The kernel finds an error and lets nobody write any more, as when a card wears out (``errors=remount-ro``)."""
+        """The kernel finds an error and lets nobody write any more, as when a card wears out."""
         device = Path(_run("findmnt", "-n", "-o", "SOURCE", self.folder).stdout.strip()).name
         trigger = Path("/sys/fs/ext4") / device / "trigger_fs_error"
         if not trigger.exists():

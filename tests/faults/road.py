@@ -137,9 +137,11 @@ class Mat:
             config.write_text(config.read_text().replace(str(self.daemon.journal), str(journal)))
             self.daemon.journal = journal
         self._parts = ExitStack()
+        self._in_memory = f"timing-mat-{event}-*"
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
+            parts.callback(self._forget)
             for part in (self.line, self.subscriber, self.daemon):
                 parts.enter_context(part)
             self.daemon.wait_for_recording()
@@ -150,6 +152,11 @@ class Mat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._parts.close()
+
+    def _forget(self) -> None:
+        """What a daemon that was killed without a disk leaves is the next one's to tell, but not the next test's."""
+        for left in Path("/dev/shm").glob(self._in_memory):
+            left.unlink()
 
     def cross(self, count: int = 1, *, every_s: float = 0.0) -> None:
         """So many chips that have not crossed before, one read each."""
@@ -213,12 +220,16 @@ def sequenced_at(subscriber: Subscriber) -> list[dict[str, Any]]:
     return [message(one.payload) for kind in SEQUENCED for one in subscriber.on(kind)]
 
 
-def used_twice(messages: Iterable[dict[str, Any]]) -> list[tuple[str, int]]:
-    """Each ``(epoch, seq)`` that stood for two different things."""
+def used_twice(messages: Iterable[dict[str, Any]]) -> list[str]:
+    """Each ``(epoch, seq)`` that stood for two different things, and in what they differ."""
     first: dict[tuple[str, int], dict[str, Any]] = {}
-    return [
-        (one["epoch"], one["seq"]) for one in messages if first.setdefault((one["epoch"], one["seq"]), one) != one
-    ]
+    found = []
+    for one in messages:
+        other = first.setdefault((one["epoch"], one["seq"]), one)
+        if other != one:
+            differ = {key: (other.get(key), one.get(key)) for key in other | one if other.get(key) != one.get(key)}
+            found.append(f"{one['epoch']} {one['seq']}: {differ}")
+    return found
 
 
 def exported(journal: Path, what: str = "entries") -> list[dict[str, Any]]:

@@ -36,9 +36,6 @@ def count(tally: Tally, fault: str, times: int, mat: Mat) -> list[dict[str, obje
     assert {(one["epoch"], one["seq"]) for one in received} <= {(one["epoch"], one["seq"]) for one in kept}
     at_race_control = told_from_messages(splits_at(mat.subscriber))
     on_disk = told_from_messages(entry for entry in kept if entry["type"] == "split")
-    for one in splits_at(mat.subscriber):
-        if one["chip"] in at_race_control.doubled():
-            print("DOUBLED", one)
     tally(
         fault,
         times=times,

@@ -1,4 +1,4 @@
-"""A journal that is damaged, in use, another box's, or another race's: every start times, and what can be read goes out."""
+"""A journal that is damaged, in use, another box's or another race's: a start times, and tells what can be read."""
 
 from __future__ import annotations
 

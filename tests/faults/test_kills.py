@@ -94,8 +94,12 @@ def test_kill_9_two_hundred_times_over_a_half_marathon_mat(tmp_path: Path, mosqu
     }
     unsure = told.lost(set(said) - sure)
     before_ms = max(
-        ((ended_s - said[chip].last_s) * 1e3 for chip in unsure for begun_s, ended_s in lives
-         if begun_s <= said[chip].first_s and said[chip].last_s <= ended_s),
+        (
+            (ended_s - said[chip].last_s) * 1e3
+            for chip in unsure
+            for begun_s, ended_s in lives
+            if begun_s <= said[chip].first_s and said[chip].last_s <= ended_s
+        ),
         default=0.0,
     )
     print(f"{len(half)} runners, {len(said)} read, {len(sure)} of them surely; {len(unsure)} lost in the instant")

@@ -143,6 +143,10 @@ class Race:
             lambda: chips <= {message(one.payload)["chip"] for one in self._subscriber.on(what)}, 30, f"all of {what}"
         )
 
+    def wait_for_word(self, word: str) -> None:
+        """Until a notice says that."""
+        wait_until(lambda: any(word in message(one.payload)["says"] for one in self._subscriber.on("/notice")), 30, word)
+
     def _note_index(self, next_chip: str) -> None:
         index = self.journal.with_name(self.journal.name + "-shm")
         with contextlib.suppress(FileNotFoundError), index.open("rb") as file:
@@ -183,10 +187,14 @@ def boundaries(lives: list[Life]) -> Iterator[Boundary]:
 
 
 class Found(NamedTuple):
-    """What came of a disk after a cut: the log's messages by their identity, and the chip of each passing."""
+    """What came of a disk after a cut: the log's messages by their identity, and the chip of each passing.
+
+    ``says``: what the start said of it.
+    """
 
     kept: dict[tuple[str, int], bytes]
     chips: dict[str, str]
+    says: list[str]
 
 
 def go_on(journal: Path, config: Config, box: str, clock: FakeClock, *, hears_more: bool) -> Found:
@@ -217,7 +225,7 @@ def go_on(journal: Path, config: Config, box: str, clock: FakeClock, *, hears_mo
             chips.setdefault(split["passing"], split["chip"])
             if chips[split["passing"]] != split["chip"]:
                 chips[split["passing"]] += " and " + split["chip"]
-    return Found(kept, chips)
+    return Found(kept, chips, run.resumed.says)
 
 
 class Result(NamedTuple):
@@ -260,7 +268,7 @@ def play_back(
         for choose in (oldest, newest, *(by(dice) for _ in range(random_parts))):
             files = boundary.disk.after_cut(choose)
             if boundary.indexes and "journal.db-wal" in files and choose is not oldest:
-                files["journal.db-shm"] = dice.choice(boundary.indexes)
+                files |= {"journal.db-shm": dice.choice(boundary.indexes), "journal.db.lock": b"the boot before"}
             digest = digest_of(files, len(told))
             if digest in seen:
                 continue
@@ -276,7 +284,7 @@ def play_back(
                 except Exception as error:  # whatever it is: a box that doesn't start times nobody
                     result.refused.append(f"{where}: {error!r}")
                     continue
-            result.lost.extend(f"{where}: {one}" for one in expected.lost(found, hears_more=hears_more))
+            result.lost.extend(f"{where}: {one} {found.says}" for one in expected.lost(found, hears_more=hears_more))
             result.doubled.extend(f"{where}: {one}" for one in expected.doubled(found))
     passings = len({message(one.payload)["passing"] for one in told if one.what == "split"})
     return result._replace(boundaries=count, states=states, gone_on=gone_on, told=len(told), passings=passings)
@@ -395,8 +403,9 @@ def test_a_power_cut_at_any_moment_loses_nothing_told_and_uses_no_identity_twice
 def test_a_power_cut_about_a_failed_sync_loses_nothing_told_as_durable(race: Race, memory: Path, tally: Tally) -> None:
     """The log goes on in memory, the file is set aside, a fresh one begun, and what was in memory written into it."""
     with race.life("sunday", "--inject=fdatasync:error=EIO:when=60"):
-        race.wait_for("/split", race.cross(40))
-        race.wait_for("/split", race.cross(5))
+        race.wait_for("/split", race.cross(80))
+        race.wait_for_word("the disk takes the journal again")
+        race.wait_for("/split", race.cross(10))
     result = play_back(race.lives, random.Random(2), memory)
     print(result)
     assert not result.refused, result

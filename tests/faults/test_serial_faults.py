@@ -9,7 +9,7 @@ import pytest
 
 from tests.broker import Mosquitto
 from tests.faults.conftest import Tally
-from tests.faults.road import Mat, read_of, told_from_messages, splits_at
+from tests.faults.road import Mat, read_of, splits_at, told_from_messages
 from tests.waiting import wait_until
 
 PULLS = 100

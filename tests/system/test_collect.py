@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -96,7 +97,7 @@ class Race:
 
     def __init__(self, mats: list[FakeMat], splits: int, dice: random.Random) -> None:
         self._mats = mats
-        self._told = {mat: list(self._disordered(mat.log, splits, dice)) for mat in mats}
+        self._messages = {mat: dropping(self._told(mat.log, splits, dice), 20) for mat in mats}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -114,25 +115,23 @@ class Race:
     def is_over(self) -> bool:
         return not self._thread.is_alive()
 
-    def _disordered(self, log: Log, splits: int, dice: random.Random) -> list[Message]:
-        told = []
-        for number in range(1, splits + 1):
-            told.append(log.split(number, at_s=number))
-            if dice.random() < 0.3:
-                told.append(log.split(number, at_s=number + 0.4, rev=2))
-        doubled = [dice.choice(told) for _ in range(splits // 10)]
-        for again in doubled:
-            told.insert(dice.randrange(len(told)), again)
-        for at in range(0, len(told) - 8, 8):
-            eight = told[at : at + 8]
-            dice.shuffle(eight)
-            told[at : at + 8] = eight
-        return list(dropping(iter(told), 20))
+    def _told(self, log: Log, splits: int, dice: random.Random) -> Iterator[Message]:
+        for first in range(1, splits + 1, 8):
+            together = [log.split(number, at_s=number) for number in range(first, min(first + 8, splits + 1))]
+            together += [
+                log.split(number, at_s=number + 0.4, rev=2)
+                for number in range(first, first + len(together))
+                if dice.random() < 0.3
+            ]
+            together.append(log.entries[dice.randint(1, log.last_seq)])
+            dice.shuffle(together)
+            yield from together
 
     def _run(self) -> None:
-        for number, messages in enumerate(zip(*self._told.values(), strict=False)):
-            for mat, message in zip(self._told, messages, strict=True):
-                mat.say(message["type"], message, wait=False)
+        for number, messages in enumerate(itertools.zip_longest(*self._messages.values())):
+            for mat, message in zip(self._messages, messages, strict=True):
+                if message:
+                    mat.say(message["type"], message, wait=False)
             if number % 50 == 0:
                 for mat in self._mats:
                     mat.status()
@@ -154,21 +153,25 @@ def test_killed_ten_times_it_has_everything_once_and_never_acknowledged_what_it_
         collect = stack.enter_context(Collect(tmp_path, mosquitto.port))
         race = stack.enter_context(Race(mats, 4_000, dice))
         acked = 0
-        for _ in range(KILLS):
-            before = collect.count("entry")
-            wait_until(lambda before=before: collect.count("entry") > before or race.is_over, 30, "some more")
-            threading.Event().wait(dice.choice([0.0, 0.5, 4.0]) * dice.random())  # any moment
+        for number in range(KILLS):
+            wait_for_more(collect.count("entry"), lambda: collect.count("entry"))
+            if number % 2:
+                wait_for_more(len(listener.received), lambda: len(listener.received))  # an ack at least
+            threading.Event().wait(dice.random())  # any moment
             collect.kill()
+            assert not race.is_over
             wait_until(lambda: quiet(listener), what="all acks at the listener")
             for ack in listener.on("ack/rc1"):
                 for epoch, seq in json.loads(ack.payload)["acks"].items():
                     assert seq <= collect.through(epoch)
                     acked = max(acked, seq)
+            collect.output.unlink()
             collect.start()
         total = sum(log.last_seq for log in logs)
         wait_until(lambda: race.is_over and collect.count("entry") == total, 90, f"all {total} entries")
         wait_until(lambda: all(latest_acks(listener).get(log.epoch) == log.last_seq for log in logs), what="all acks")
         asked = sum(len(mat.asked) for mat in mats)
+        wait_until(lambda: "passings of" in collect.output.read_text(), what="its line: it has begun")
         assert collect.stop() == 0
     assert acked > 0
     with capsys.disabled():
@@ -184,6 +187,10 @@ def test_killed_ten_times_it_has_everything_once_and_never_acknowledged_what_it_
     assert collect.rows("SELECT min(json_array_length(passings)), max(json_array_length(passings)) FROM crossing") == [
         (3, 3)
     ]
+
+
+def wait_for_more(count: int, now: Callable[[], int]) -> None:
+    wait_until(lambda: now() > count, 30, f"more than {count}")
 
 
 def quiet(listener: Subscriber) -> bool:

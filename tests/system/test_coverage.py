@@ -179,6 +179,33 @@ def test_an_ipico_that_had_answered_and_falls_silent_is_down_within_forty_five_s
         assert daemon.stop() == 0
 
 
+@pytest.mark.long
+def test_a_chip_fixed_to_the_mat_is_no_split_and_is_missed_when_nothing_is_heard(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    text = config(mosquitto, tmp_path, "ipico", '[chips]\nreference = ["0580000000FF"]')
+    with Line(tmp_path / "line") as line, Daemon(tmp_path, text) as daemon:
+        daemon.wait_for_recording()
+        line.write(record("0580000000FF", datetime.now(UTC)))
+
+        def antenna() -> dict[str, Any]:
+            [one] = daemon.status()["antennas"] or [{"reads_60s": 0}]
+            return dict(one)
+
+        wait_until(lambda: antenna()["reads_60s"] == 1, 10, "the read")
+        assert antenna()["chips_60s"] == daemon.status()["counts"]["chips"] == 0
+
+        def says() -> str:
+            return str(daemon.status()["parts"]["reader:main"]["says"])
+
+        assert "reference" not in says()
+        wait_until(lambda: "reference chip 0580000000FF is not heard" in says(), 30, "the warning")
+        assert daemon.status()["parts"]["reader:main"]["word"] == "warn"
+        line.write(record("0580000000FF", datetime.now(UTC)))
+        wait_until(lambda: "reference" not in says(), 10, "its end")
+        assert daemon.stop() == 0
+
+
 ANOTHER_BOOT = """
 import sys
 from pathlib import Path

@@ -29,7 +29,7 @@ from reader.simulator.play import play
 from reader.simulator.race import made_race
 from tests.broker import Mosquitto
 from tests.daemon import COMMAND, Daemon, Line
-from tests.system.test_disk import record_of
+from tests.ipico import record_of
 from tests.waiting import wait_until
 
 LIMIT_S = 15.0

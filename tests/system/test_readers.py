@@ -13,7 +13,7 @@ import pytest
 from reader.model import NS_PER_S
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, highest_revisions, message
-from tests.system.test_disk import record_of
+from tests.ipico import record_of
 from tests.waiting import wait_until
 
 BACK_WITHIN_S = 2.0
