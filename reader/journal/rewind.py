@@ -82,11 +82,11 @@ class Rewind:
     def _find(self, wanted: Wanted) -> list[Place]:
         found: dict[tuple[str, int], Place] = {}
         order: dict[str, int] = {}
-        # The oldest files first, so that the epochs are in the order in which they were; the journal's own word counts.
-        for file in reversed(range(len(self._views))):
+        # The oldest first, so that the epochs are in the order in which they were; the word of the journal in use counts.
+        for file in (*range(1, len(self._views)), 0):
             try:
                 for row in self._views[file].epochs():
-                    order[row.epoch] = len(order)
+                    order.setdefault(row.epoch, len(order))
                     self._whose[file, row.epoch] = row.identity
                     if wanted.epoch in (None, row.epoch):
                         for place in self._look(file, row.epoch, row.last_seq, wanted):
