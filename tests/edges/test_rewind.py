@@ -45,6 +45,7 @@ def test_of_all_journals_in_the_order_in_which_they_were(tmp_path: Path) -> None
     first = race(path, clock, 30)
     clock.go(3600)
     between_ns = clock.now().utc_ns
+    clock.go(1)
     second = race(path, clock, 5, replace(MAT, event="another"))
     everything = rewind(path, Wanted())
     assert [(event, epoch) for event, epoch, _ in dict.fromkeys((e, p, 0) for e, p, _ in everything)] == [
