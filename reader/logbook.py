@@ -21,12 +21,17 @@ class Logbook:
         self.quality = quality
         self.has_new = False
         self._journal = journal
-        self._numbers: dict[str, int] = {}
+        self._numbers_by_epoch: dict[str, dict[str, int]] = {}
         self.count_anew()
 
     def count_anew(self) -> None:
-        """The log goes on in another file: its numbers are those of what is there."""
-        self._numbers = {type_: self._journal.count_of(type_) for type_ in NUMBERED}
+        """The log goes on in another file: its numbers go on from what is there, and from what this epoch has used.
+
+        An entry that the disk refused bears a number of the disk's epoch, and went into memory with it.
+        """
+        used = self._numbers_by_epoch.get(self._journal.epoch, {})
+        self._numbers = {type_: max(used.get(type_, 0), self._journal.count_of(type_)) for type_ in NUMBERED}
+        self._numbers_by_epoch[self._journal.epoch] = self._numbers
 
     def count_of(self, type_: str) -> int:
         """How many of that kind this epoch has, revisions not counted."""

@@ -21,6 +21,7 @@ from reader.config import loads
 from reader.config.settings import Tables
 from reader.uplink import wire
 from tests.broker import Mosquitto, Subscriber
+from tests.fakes.mat import FakeMat, Log
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +74,7 @@ def test_it_opens_with_two_blocks_to_paste_and_has_no_other() -> None:
     first, second = blocks("sh")
     assert README.index(second) < README.index("\n## ")
     assert first.rstrip().splitlines()[-1].startswith(".venv/bin/timing-mat demo")
-    assert second.rstrip().splitlines()[-1] == ".venv/bin/pytest"
+    assert second.rstrip().splitlines()[-1].startswith(".venv/bin/pytest")
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
@@ -168,7 +169,7 @@ def test_every_message_that_is_sent_is_shown() -> None:
 
 
 def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    (program,) = blocks("python")
+    _, program = blocks("python")
     assert "1883" in program
     path = tmp_path / "subscriber.py"
     path.write_text(program.replace("1883", str(mosquitto.port)))
@@ -195,6 +196,34 @@ def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto
         f"{revised['time']} {told['bib']} rev 2",
         f"{told['time']} LAST rev 1",
     ]
+
+
+def test_the_feed_prints_what_was_told_before_it_came_and_no_test(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    program, _ = blocks("python")
+    assert "1883" in program
+    path = tmp_path / "feed.py"
+    path.write_text(program.replace("1883", str(mosquitto.port)))
+    log = Log()
+    before = [
+        log.split(1, at_s=1, bib="101"),
+        log.split(2, at_s=2, mode="test"),
+        log.split(1, at_s=1.5, rev=2, bib="101"),
+    ]
+    shown = tmp_path / "shown.txt"
+    with FakeMat(mosquitto.port, log) as mat, shown.open("w") as output:
+        process = subprocess.Popen([sys.executable, str(path)], stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path)
+        try:
+            wait_until(lambda: "rev 2" in shown.read_text(), what="what was told before")
+            mat.tell(*before, log.split(3, at_s=3))
+            wait_until(lambda: "00000003" in shown.read_text(), what="what is told now")
+        finally:
+            process.terminate()
+            process.wait(10)
+    assert shown.read_text().splitlines() == [
+        f"{before[2]['time']} finish 101 rev 2",
+        f"{log.entries[4]['time']} finish 00000003 rev 1",
+    ]
+    assert (tmp_path / "scoring.db").exists()
 
 
 # ---- what the box says -----------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class Rewind:
     def _find(self, wanted: Wanted) -> list[Place]:
         found: dict[tuple[str, int], Place] = {}
         order: dict[str, int] = {}
-        # The oldest first, so that the epochs are in the order in which they were; the journal in use has the last word.
+        # The oldest first, so that the epochs come as they were; the journal in use has the last word.
         for file in (*range(1, len(self._views)), 0):
             try:
                 for row in self._views[file].epochs():

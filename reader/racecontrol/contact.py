@@ -62,6 +62,8 @@ class Contact:
         connection.answers.clear()
         if connection.refused:
             self.trouble = connection.refused[0]
+        elif self._connection is not None:
+            self.trouble = ""
         arrived = list(connection.inbox)
         connection.inbox.clear()
         return arrived

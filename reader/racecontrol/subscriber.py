@@ -5,21 +5,16 @@ It acknowledges nothing to the mats and fills no gap: that is the collector's pa
 
 from __future__ import annotations
 
-import secrets
-import threading
 from collections import deque
 from typing import NamedTuple
 
 from reader.clock import Clock
 from reader.config import MqttSettings
-from reader.errors import BrokerError
 from reader.messages import Heard, Split, Status
-from reader.model import NS_PER_S
+from reader.racecontrol.contact import Contact
 from reader.uplink import wire
-from reader.uplink.broker import Broker, Connection
 
 WHATS = (*wire.SEQUENCED, "heard", "status", "link")
-RETRY_NS = NS_PER_S // 2
 
 
 class Received(NamedTuple):
@@ -32,71 +27,41 @@ class Received(NamedTuple):
 
 
 class Subscriber:
-    """A connection to the broker that comes back by itself, for one thread.
+    """All that the mats tell, as messages, over a connection that comes back by itself; for one thread.
 
-    ``trouble``: why there is no connection, or what the broker will not let us hear, or "". ``malformed``:
-    the latest messages that made no sense, in words.
+    ``malformed``: the latest messages that made no sense, in words.
     """
 
     def __init__(self, settings: MqttSettings, clock: Clock, event: str | None = None) -> None:
-        self.trouble = "not connected yet"
-        self.was_connected = False
         self.malformed: deque[str] = deque(maxlen=100)
         self._prefix = settings.prefix
-        self._filters = [f"{settings.prefix}/{event or '+'}/+/+/{what}" for what in WHATS]
-        self._clock = clock
-        self._broker = Broker(settings, f"listener-{secrets.token_hex(6)}", clock)
-        self._connection: Connection | None = None
-        self._retry_at_ns = 0
-        self._closing = threading.Event()
+        filters = [f"{settings.prefix}/{event or '+'}/+/+/{what}" for what in WHATS]
+        self._contact = Contact(settings, clock, "listener", filters)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, or what the broker will not let us hear, or ""."""
+        return self._contact.trouble
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether there has ever been a connection."""
+        return self._contact.connects > 0
 
     def poll(self, timeout_s: float) -> list[Received]:
         """What has come, after waiting for it no longer than that; (re)connects as needed, never raises."""
-        if self._connection is None and self._clock.mono_ns() >= self._retry_at_ns:
-            self._connect()
-        if self._connection is None:
-            self._closing.wait(timeout_s)
-            return []
-        try:
-            self._connection.turn(timeout_s)
-        except BrokerError as error:
-            self.trouble = str(error)
-            connection, self._connection = self._connection, None
-            connection.drop()
-            return list(self._take(connection))
-        return list(self._take(self._connection))
-
-    def close(self) -> None:
-        """Say goodbye to the broker."""
-        self._closing.set()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connect(self) -> None:
-        try:
-            connection = self._broker.connect(is_wanted=lambda: not self._closing.is_set())
-            connection.subscribe(*self._filters)
-        except BrokerError as error:
-            self.trouble = str(error)
-            self._retry_at_ns = self._clock.mono_ns() + RETRY_NS
-            return
-        self._connection = connection
-        self.trouble = ""
-        self.was_connected = True
-
-    def _take(self, connection: Connection) -> list[Received]:
         received = []
-        if connection.refused:
-            self.trouble = connection.refused[0]
-        while connection.inbox:
-            topic, payload, *_ = connection.inbox.popleft()
+        for topic, payload, *_ in self._contact.poll(timeout_s):
             try:
                 address = wire.address_from_topic(topic, self._prefix)
                 received.append(Received(topic, address, wire.decode(topic, payload, self._prefix), payload))
             except wire.MessageMalformed as error:
                 self.malformed.append(str(error))
         return received
+
+    def close(self) -> None:
+        """Say goodbye to the broker."""
+        self._contact.close()
 
 
 Mat = tuple[str, str, str]  # event, point, mat

@@ -40,6 +40,7 @@ CONNACK_LIMIT_S = 5.0
 CONNACK_5_LIMIT_S = 2.0  # an MQTT 3.1.1 broker may wait for ever for the rest of a CONNECT it misreads (amqtt does)
 CONNACK_311_LIMIT_S = CONNACK_LIMIT_S - CONNACK_5_LIMIT_S  # tried after that: the next of several waits no longer
 STUCK_LIMIT_S = 20.0  # connected, something outstanding, and no PUBACK for so long
+SUBSCRIBE_AGAIN_S = 5.0  # to what was refused: a cluster that has just lost a node refuses for a while, a list for ever
 WINDOW = 100  # QoS 1 messages on their way at once, at most
 MISC_EVERY_NS = NS_PER_S // 2
 
@@ -196,7 +197,7 @@ class Connection:
 
     ``version``: of MQTT. ``window``: how many QoS 1 messages may be on their way. ``answers`` and
     ``inbox`` hold what has come; the caller takes from them. ``refused``: what the broker will not let us
-    hear, a sentence for each topic. ``fell_silent``: it ended because nothing came.
+    hear, a sentence for each topic, which is asked for again. ``fell_silent``: it ended because nothing came.
     """
 
     def __init__(self, client: _Client, where: str, version: Version, clock: Clock) -> None:
@@ -205,7 +206,6 @@ class Connection:
         self.window = WINDOW
         self.answers: deque[Answer] = deque()
         self.inbox: deque[Arrived] = deque()
-        self.refused: list[str] = []
         self.fell_silent = False
         self._client = client
         self._clock = clock
@@ -213,6 +213,8 @@ class Connection:
         self._ended: BrokerError | None = None
         self._outstanding: dict[int, object] = {}
         self._asked_for: dict[int, tuple[str, ...]] = {}
+        self._refused: dict[str, str] = {}
+        self._subscribe_due_ns = 0
         self._waiting_since_ns = 0
         self._misc_due_ns = 0
         self._poll = select.poll()
@@ -235,6 +237,11 @@ class Connection:
         """QoS 1 messages sent and not answered."""
         return len(self._outstanding)
 
+    @property
+    def refused(self) -> list[str]:
+        """What the broker will not let us hear, as it last said."""
+        return list(self._refused.values())
+
     def publish(self, message: Outgoing, token: object) -> None:
         """Send with QoS 1; the caller has looked at ``room``. BrokerUnreachable if paho did not take it."""
         if not self._outstanding:
@@ -256,6 +263,7 @@ class Connection:
 
     def subscribe(self, *topics: str) -> None:
         """Ask for these topics with QoS 1; what is not granted will stand in ``refused``."""
+        self._subscribe_due_ns = self._clock.mono_ns() + int(SUBSCRIBE_AGAIN_S * NS_PER_S)
         _, mid = self._client.subscribe([(topic, 1) for topic in topics])
         if mid is not None:
             self._asked_for[mid] = topics
@@ -289,6 +297,8 @@ class Connection:
         if now_ns >= self._misc_due_ns:
             self._misc_due_ns = now_ns + MISC_EVERY_NS
             client.loop_misc()
+            if self._refused and now_ns >= self._subscribe_due_ns:
+                self.subscribe(*self._refused)
             if self._outstanding and now_ns - self._waiting_since_ns > STUCK_LIMIT_S * NS_PER_S:
                 self.fell_silent = True
                 self._end(BrokerUnreachable(f"broker {self.where}: no acknowledgement for {STUCK_LIMIT_S:g} s"))
@@ -391,11 +401,11 @@ class Connection:
     def _subscribed(
         self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _said: Properties | None
     ) -> None:
-        self.refused += [
-            f"the broker {self.where} refuses to let us hear {topic}: {_reason_in_words(reason)}"
-            for topic, reason in zip(self._asked_for.pop(mid, ()), reasons, strict=False)
-            if reason.is_failure
-        ]
+        for topic, reason in zip(self._asked_for.pop(mid, ()), reasons, strict=False):
+            self._refused.pop(topic, None)
+            if reason.is_failure:
+                says = f"the broker {self.where} refuses to let us hear {topic}: {_reason_in_words(reason)}"
+                self._refused[topic] = says
 
     def _arrived(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:

@@ -201,13 +201,13 @@ class Uplink:
             self._tell(now_ns)
 
     def _take_in(self, arrived: Arrived, now_ns: int) -> None:
-        """What others say to this mat, or of it."""
-        match wire.address_from_topic(arrived.topic, self._settings.prefix).what:
+        """What others say to this mat, or of it; a topic that was not asked for is passed over."""
+        match arrived.topic.removeprefix(wire.topic(self._identity, "", self._settings.prefix)):
             case "link":
                 self._presence.note(arrived)
             case "cmd":
                 self._commands.take(arrived, now_ns)
-            case _:
+            case what if what == "expect" or what.startswith("ack/"):
                 self._said.note(arrived)
                 self._has_new_entries = True  # what was acknowledged is looked at with them
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks import cost, latency, picks, stamps
+from tests.benchmarks import collect, cost, latency, picks, stamps
 from tests.benchmarks.rows import HEAD, Row, text_of, write_json
 
 
@@ -26,6 +26,7 @@ SUBJECTS = {
     "cost": Subject(cost.rows, "CPU a read, and memory, of the whole daemon"),
     "latency": Subject(latency.rows, "from a chip's first read to `heard` at a subscriber"),
     "stamps": Subject(stamps.rows, "how far the stamps scatter, idle and while all cores are busy"),
+    "collect": Subject(collect.rows, "splits a second into race control's database"),
     "picks": Subject(picks.rows, "the gate alone, by each pick rule, a million reads"),
 }
 

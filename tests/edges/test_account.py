@@ -19,6 +19,7 @@ from reader.config import MqttSettings, loads
 from reader.config.credentials import credential, is_credential
 from reader.errors import BrokerRefused, BrokerUnreachable
 from reader.racecontrol.subscriber import Subscriber
+from reader.uplink import broker as broker_module
 from reader.uplink.account import exposure, password
 from reader.uplink.broker import Broker, Outgoing
 from reader.uplink.publisher import Uplink
@@ -325,6 +326,28 @@ def test_a_topic_that_is_not_granted_is_told(version: Literal["5", "3.1.1"]) -> 
 
         (told,) = wait_until(refused, what="the refusal")
         assert told.startswith(f"the broker 127.0.0.1:{fake.port} refuses to let us hear b: ")
+        connection.drop()
+
+
+def test_a_topic_that_is_not_granted_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "SUBSCRIBE_AGAIN_S", 0.1)
+    asked: list[str] = []
+
+    def grant_b_at_the_third_time(topic: str) -> int:
+        asked.append(topic)
+        return 0x80 if topic == "b" and asked.count("b") < 3 else 0x01
+
+    with FakeBroker() as fake:
+        fake.suback = grant_b_at_the_third_time
+        connection = Broker(MqttSettings(port=fake.port), "box", SystemClock()).connect()
+        connection.subscribe("a", "b", "c")
+
+        def is_granted() -> bool:
+            connection.turn(0.02)
+            return asked.count("b") == 3 and not connection.refused
+
+        wait_until(is_granted, what="the third answer")
+        assert asked == ["a", "b", "c", "b", "b"]
         connection.drop()
 
 

@@ -74,7 +74,11 @@ def test_a_reply_bears_the_id_of_its_command(path: Path) -> None:
         (b'{"id":"x","do":["ping"]}', "x", "do: found "),
         (b'{"id":"x","do":"dance"}', "x", "do: 'dance' is not a command"),
         (b'{"id":"x","do":"break"}', "x", "break failed inside the daemon; its log says how"),
-        (b'{"id":"x","do":"ping","text":"' + b"y" * 4096 + b'"}', None, "the command is too long: found more than 4096 bytes"),
+        (
+            b'{"id":"x","do":"ping","text":"' + b"y" * 4096 + b'"}',
+            None,
+            "the command is too long: found more than 4096 bytes",
+        ),
         (b"y" * 100_000, None, "the command is too long: found more than 4096 bytes"),
     ],
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from reader.journal import JournalView
+from reader.errors import DiskFull
+from reader.journal import Journal, JournalView
 from reader.lines import LinesSettings
-from reader.model import NS_PER_S
+from reader.model import NS_PER_S, Fired
 from tests.fakes.clock import FakeClock
 from tests.run import MAT, RULES, Run, booted, told
 
@@ -263,3 +266,96 @@ def test_another_race_tells_under_the_old_epoch_what_the_old_one_owed(changed: d
         (f"{old_epoch}-1", 1),
         (f"{again.recorder.journal.epoch}-1", 1),
     ]
+
+
+def test_passings_that_the_power_took_along_leave_their_ids_unused(tmp_path: Path) -> None:
+    """What is told without a disk is in memory only; after the power has been away the log ends before it."""
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    (tmp_path / "cut").mkdir()
+    for ending in ("", "-wal"):
+        (tmp_path / "cut" / f"j.db{ending}").write_bytes((tmp_path / f"j.db{ending}").read_bytes())
+    run.hear(("B2", -60))
+    run.wait(100)
+    before = told(run.die(tmp_path / "gone")).last_revisions()
+    run = Run(tmp_path / "cut" / "j.db", booted(clock, 0))
+    run.begin_hearing()
+    run.hear(("C3", -60))
+    run.wait(100)
+    after = told(run.die(tmp_path / "after")).last_revisions()
+    assert {before[passing].chip for passing in set(before) & set(after)} == {"A1"}
+    assert {split.chip for split in after.values()} == {"A1", "C3"}
+
+
+def test_no_two_guns_have_one_name_though_the_disk_was_full_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "j.db", clock := FakeClock(), memory=[tmp_path / "memory.db"])
+    fire = partial(Fired, name="gun", source="input")
+    run.take(fire(clock.now()))
+    commit = Journal.commit
+
+    def refuse(journal: Journal, boot: str, synced: bool, utc_ns: int) -> None:
+        if journal.path == run.path:
+            raise DiskFull("the disk is full")
+        commit(journal, boot, synced, utc_ns)
+
+    with monkeypatch.context() as full:
+        full.setattr(Journal, "commit", refuse)
+        run.take(fire(clock.now()))
+        run.take(fire(clock.now()))
+    run.wait(10)
+    run.take(fire(clock.now()))
+    guns = told(run.die()).guns
+    assert len({gun.of for gun in guns}) == len(guns) == 4
+
+
+def test_where_the_gate_cannot_be_read_no_passing_gets_the_id_of_an_earlier_one(tmp_path: Path) -> None:
+    """Another version of this program wrote it, in a way of its own."""
+    run = Run(tmp_path / "j.db", clock := FakeClock())
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    run.wait(60)
+    path = run.die()
+    database = sqlite3.connect(path)
+    database.execute("UPDATE gate SET state = x'c1', crc = NULL")
+    database.commit()
+    database.close()
+    again = Run(path, clock)
+    again.begin_hearing()
+    again.hear(("B2", -60))
+    again.wait(60)
+    again.end()
+    splits = told(path).splits
+    assert {split.chip for split in splits} == {"A1", "B2"}
+    assert len({split.passing for split in splits}) == 2
+    assert len({split.passing.partition("-")[0] for split in splits}) == 1, "the epoch goes on"
+
+
+def test_what_a_run_without_a_disk_was_about_to_make_when_it_died_stops_no_start(tmp_path: Path) -> None:
+    memory = tmp_path / "in-memory.db"
+    memory.touch()
+    run = Run(tmp_path / "j.db", FakeClock(), memory=[memory])
+    run.begin_hearing()
+    assert not memory.exists()
+    run.end()
+
+
+def test_a_restart_without_a_disk_goes_on_in_the_same_epoch(tmp_path: Path) -> None:
+    """What was heard before it is in memory alone: it must not be thrown away for a fresh beginning."""
+    path, memory = tmp_path / "no-disk.db", tmp_path / "in-memory.db"
+    path.with_name("no-disk.db.lock").mkdir()  # nothing can be written there
+    run = Run(path, clock := FakeClock(), memory=[memory])
+    run.begin_hearing()
+    run.hear(("A1", -60))
+    run.wait(60)
+    epoch = run.recorder.journal.epoch
+    run.end()
+    again = Run(path, clock, memory=[memory])
+    again.begin_hearing()
+    again.hear(("B2", -60))
+    again.wait(60)
+    assert again.recorder.journal.epoch == epoch
+    again.end()
+    assert {split.chip for split in told(memory).splits} == {"A1", "B2"}

@@ -188,6 +188,21 @@ def test_a_negative_acknowledgement_is_none() -> None:
         assert firsts(sent) == list(range(1, 11))
 
 
+@pytest.mark.parametrize("topic", [b"a/b", b"timing/chicago-2023/finish/other-mat/cmd", b"timing/x", b""])
+def test_what_was_not_asked_for_is_passed_over(topic: bytes) -> None:
+    epoch = FakeEpoch("e1", FINISH)
+    log = FakeLog(epoch)
+    with FakeBroker() as fake, running(log, fake.port) as uplink:
+        wait_until(lambda: uplink.state.connected, what="the connection")
+        body = len(topic).to_bytes(2) + topic + b"\0" + b'{"id":"1","do":"ping"}'
+        fake.send(bytes([0x30, len(body)]) + body)
+        epoch.append(5)
+        uplink.wake()
+        wait_until(lambda: log.delivered[-1:] == [("e1", 5)], what="the cursor")
+        assert uplink.state.word == "ok"
+        assert (fake.accepted, fake.topics("/reply")) == (1, [])
+
+
 def test_the_brokers_receive_maximum_is_kept() -> None:
     epoch = FakeEpoch("e1", FINISH)
     epoch.append()

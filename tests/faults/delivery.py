@@ -87,8 +87,14 @@ def race_ended(
     end = received()
     seqs = end.seqs(epoch) if in_order else sorted(end.seqs(epoch))
     assert seqs == list(range(1, len(seqs) + 1))
-    assert "Traceback" not in daemon.output.read_text()
+    assert faults_of_ours(daemon) == []
     return end
+
+
+def faults_of_ours(daemon: Daemon) -> list[str]:
+    """What the daemon printed of mistakes of its own."""
+    signs = ("Traceback", "stumbled", "internal error", "a fault of this program")
+    return [line for line in daemon.output.read_text().splitlines() if any(sign in line for sign in signs)]
 
 
 def all_delivered(daemon: Daemon, road: Road, limit_s: float = 60.0) -> dict[str, Any]:

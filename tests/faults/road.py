@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +137,7 @@ class Mat:
             config.write_text(config.read_text().replace(str(self.daemon.journal), str(journal)))
             self.daemon.journal = journal
         self._parts = ExitStack()
+        self._pace = threading.Event()  # never set
         self._in_memory = f"timing-mat-{event}-*"
 
     def __enter__(self) -> Self:
@@ -164,8 +165,16 @@ class Mat:
             chip = chip_from_number(len(self.made) + 1)
             self.made[chip] = time.time_ns()
             self.line.write(read_of(chip))
-            until_s = time.monotonic() + every_s
-            wait_until(lambda until_s=until_s: time.monotonic() >= until_s, what="the next runner")  # type: ignore[misc] # mypy takes a default for an argument
+            self._pace.wait(every_s)
+
+    def cross_until(self, condition: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
+        """Chips that have not crossed before, one by one, until it is so."""
+
+        def is_so() -> bool:
+            self.cross()
+            return bool(condition())
+
+        wait_until(is_so, limit_s, what)
 
     def wait_until_heard(self) -> None:
         """Until the last that crossed was heard of: all that was written to the line before is read and committed."""

@@ -20,6 +20,7 @@ from tests.faults.delivery import (
     Collect,
     Received,
     all_delivered,
+    faults_of_ours,
     pass_time,
     race_ended,
     received_by,
@@ -34,6 +35,7 @@ from tests.waiting import free_port, wait_until
 KILLS = 50
 MANY = 3000
 FAILS_OVER_WITHIN_S = 5.0  # where the broker's death can be seen
+BUSY_S = 3.0  # for a machine that other tests use too
 SILENCE_WITHIN_S = 25.0  # where it can't: the keep-alive, twice, and the way to the next
 JUNK = 30
 
@@ -88,7 +90,8 @@ def test_the_broker_is_killed_fifty_times_in_a_race(tmp_path: Path, keeps_messag
         asked = [one for one in subscriber.on("/cmd") if b'"rewind"' in one.payload]
         assert daemon.stop() == 0
     assert asked, "the broker lost something, and the collector asked for it"
-    assert "Traceback" not in daemon.output.read_text() + collect.output.read_text()
+    assert faults_of_ours(daemon) == []
+    assert "Traceback" not in collect.output.read_text()
     assert sorted(crossed) == sorted(road.said)
     assert arrived.seqs(epoch) == sorted(arrived.seqs(epoch)), "in order, with whatever was lost left out"
     forgotten = set(range(1, last_seq + 1)) - set(arrived.seqs(epoch))
@@ -295,6 +298,7 @@ def test_whatever_a_broker_says_is_told_in_words_and_outlived(
         with Road(line, runners(300, per_s=10)) as road:
             for mischief in mischiefs:
                 wait_for_word(daemon, "ok")
+                before = broker.accepted
                 _behave(broker, mischief)
                 if mischief.connack != behaved.connack:
                     broker.drop()
@@ -302,7 +306,7 @@ def test_whatever_a_broker_says_is_told_in_words_and_outlived(
                     wait_for_word(daemon, mischief.word, mischief.says, 25)
                 else:
                     _wait_for_more(broker, daemon, road)
-                    assert word(daemon)[0] == "ok", mischief.name
+                    assert broker.accepted == before, f"{mischief.name}: it costs no connection"
                 _behave(broker, behaved)
                 _wait_for_more(broker, daemon, road)
         end = race_ended(daemon, road, lambda: received_from(one.payload for one in list(broker.taken)), in_order=False)
@@ -381,14 +385,14 @@ def test_a_first_host_that_is_of_no_use_holds_nothing_up(
     tmp_path: Path, mosquitto: Mosquitto, first: Callable[[], Iterator[str]], tally: Tally
 ) -> None:
     with first() as useless, Subscriber(mosquitto.port, "timing/hosts/#") as subscriber:  # type: ignore[attr-defined] # contextmanager
-        begun_s = time.monotonic()
         with mat(tmp_path, 1, "hosts", hosts=(useless, f"127.0.0.1:{mosquitto.port}")) as (daemon, line):
+            begun_s = time.monotonic()
             with Road(line, runners(60)) as road:
                 took_s = subscriber.wait_for("/link", 1, 30)[0].at_s - begun_s
                 subscriber.wait_for("/split", 20, 30)
             end = race_ended(daemon, road, lambda: received_by(subscriber))
-    print(f"{first.__name__}: connected to the second {took_s:.1f} s after the daemon's start")
-    assert took_s <= FAILS_OVER_WITHIN_S + 2  # the start of a program takes some of it
+    print(f"{first.__name__}: connected to the second {took_s:.1f} s after the mat was up")
+    assert took_s <= FAILS_OVER_WITHIN_S + BUSY_S
     tally(
         f"[mqtt] hosts, the first {first.__name__.replace('_', ' ')}",
         times=1,
@@ -427,7 +431,7 @@ def test_the_next_host_takes_over_from_one_that_dies_or_falls_silent(
         end = race_ended(daemon, road, received)
     how = "killed" if is_killed else "falls silent"
     print(f"the first {how}: the next split came by the second {took_s:.1f} s later")
-    assert took_s <= (FAILS_OVER_WITHIN_S if is_killed else SILENCE_WITHIN_S)
+    assert took_s <= (FAILS_OVER_WITHIN_S if is_killed else SILENCE_WITHIN_S) + BUSY_S
     tally(
         f"[mqtt] hosts, the first {how} in a race",
         times=1,

@@ -98,7 +98,7 @@ def test_a_checkpoint_whose_sync_fails_is_made_again(tmp_path: Path, mosquitto: 
     """SQLite does not count on what it folds in until that is synced: the log still has it, and it is written again."""
     with Mat(tmp_path, "checkpoints", mosquitto) as mat:
         with injected(mat.daemon.pid, "error=EIO:when=1..3", tmp_path / "strace", path=mat.daemon.journal) as log:
-            wait_until(lambda: mat.cross() or injections(log) == 3, 60, "three failed checkpoints")  # type: ignore[func-returns-value] # cross, then look
+            mat.cross_until(lambda: injections(log) == 3, "three failed checkpoints")
         mat.cross(60)
         splits = count(tally, "EIO on the sync of a checkpoint", injections(log), mat)
     assert not_durable(splits) == set()
@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up_twice(tmp_path: Path, mosquitto: Mosquitto, tally:
         mat.cross(10)
         mat.wait_until_told()
         fill(filling)
-        wait_until(lambda: mat.cross() or not ballast.exists(), what="the ballast thrown out")  # type: ignore[func-returns-value] # cross, then look
+        mat.cross_until(lambda: not ballast.exists(), "the ballast thrown out")
         mat.wait_for("storage", "fail: the disk of")
         mat.wait_for("storage", "the log uses its last reserve; free some now")
         mat.cross(20)
@@ -121,8 +121,11 @@ def test_a_disk_that_fills_up_twice(tmp_path: Path, mosquitto: Mosquitto, tally:
         assert not_durable(splits_at(mat.subscriber)) == set()
         assert any("the ballast was thrown out" in one.get("says", "") for one in sequenced_at(mat.subscriber))
 
-        fill(filling)
-        wait_until(lambda: mat.cross() or fill(filling) or not_durable(splits_at(mat.subscriber)), what="memory alone")  # type: ignore[func-returns-value] # likewise
+        def is_in_memory() -> bool:
+            fill(filling)
+            return bool(not_durable(splits_at(mat.subscriber)))
+
+        mat.cross_until(is_in_memory, "memory alone")
         mat.wait_for("journal", "the log goes on in memory")
         assert mat.daemon.status()["recording"]
         mat.cross(20)
@@ -130,7 +133,7 @@ def test_a_disk_that_fills_up_twice(tmp_path: Path, mosquitto: Mosquitto, tally:
 
         filling.unlink()
         mat.wait_for("storage", "ok:")
-        wait_until(lambda: mat.cross() or ballast.exists(), what="the ballast made anew")  # type: ignore[func-returns-value] # likewise
+        mat.cross_until(ballast.exists, "the ballast made anew")
         splits = count(tally, "the disk full (ENOSPC), with ballast", 2, mat)
     assert len(not_durable(splits)) == 1
     assert len({split["epoch"] for split in splits}) == 2
@@ -142,7 +145,7 @@ def test_a_disk_too_small_for_ballast_fills_up(tmp_path: Path, mosquitto: Mosqui
         mat.cross(20)
         mat.wait_until_told()
         fill(filling)
-        wait_until(lambda: mat.cross() or not_durable(splits_at(mat.subscriber)), what="memory alone")  # type: ignore[func-returns-value] # cross, then look
+        mat.cross_until(lambda: not_durable(splits_at(mat.subscriber)), "memory alone")
         mat.wait_for("journal", "the log goes on in memory")
         mat.cross(20)
         mat.wait_until_told()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import random
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.long
 
 PLACES = 25  # of each kind of damage
-ENDINGS = ("", "-wal", "-shm")
+ENDINGS = ("", "-wal", "-shm", ".lock")
 SECTOR = 512
 
 # ---- damage ------------------------------------------------------------------------------------------------
@@ -71,6 +71,7 @@ class Left(NamedTuple):
 
     folder: Path
     entries: dict[tuple[str, int], dict[str, Any]]
+    rows: dict[tuple[str, int], tuple[object, ...]]
     delivered: set[tuple[str, int]]
 
 
@@ -92,25 +93,44 @@ def leave(folder: Path, mosquitto: Mosquitto) -> Left:
         shutil.copy(folder / f"journal.db{ending}", kept)
     entries = {(entry["epoch"], entry["seq"]): entry for entry in exported(folder / "journal.db")}
     assert (kept / "journal.db-wal").stat().st_size > 4 * 4096
-    return Left(kept, entries, delivered)
+    rows = rows_in(folder / "journal.db", entries)
+    assert len(rows) == len(entries)
+    return Left(kept, entries, rows, delivered)
 
 
-def readable(path: Path, left: Left) -> set[tuple[str, int]]:
-    """Entries that plain SQLite can read out of a file one by one, and that are as they were written."""
-    found = set()
+def rows_in(path: Path, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[object, ...]]:
+    """The rows of the log that plain SQLite can read out of a file, one by one."""
+    found: dict[tuple[str, int], tuple[object, ...]] = {}
     connection = sqlite3.connect(path)
-    for epoch, seq in left.entries:
-        try:
-            rows = connection.execute(
-                "SELECT body FROM entry JOIN epoch ON entry.epoch = n WHERE epoch.epoch = ? AND seq = ?", (epoch, seq)
-            ).fetchall()
-            bodies = [json.loads(body) for (body,) in rows]
-        except (sqlite3.Error, ValueError, TypeError):
-            continue
-        if bodies and bodies[0].items() <= left.entries[epoch, seq].items():
-            found.add((epoch, seq))
+    for key in wanted:
+        with contextlib.suppress(sqlite3.Error):
+            row = connection.execute(
+                "SELECT entry.* FROM entry JOIN epoch ON entry.epoch = n WHERE epoch.epoch = ? AND seq = ?", key
+            ).fetchone()
+            if row is not None:
+                found[key] = row
     connection.close()
     return found
+
+
+class Start(NamedTuple):
+    """What one start of the daemon told, and the epoch that it goes on in."""
+
+    received: list[dict[str, Any]]
+    splits: list[dict[str, Any]]
+    epoch: str
+
+
+def start(folder: Path, mosquitto: Mosquitto, chip: str) -> Start:
+    """Until a chip that crosses is told, and all that was owed is delivered."""
+    daemon = Daemon(folder, mat_of("damaged", folder / "line", mosquitto.port))
+    with Subscriber(mosquitto.port, "timing/damaged/#") as subscriber, Line(folder / "line") as line, daemon:
+        daemon.wait_for_recording()
+        line.write(read_of(chip))
+        wait_until(lambda: chip in chips_at(subscriber), 30, "the chip that crosses now")
+        daemon.wait_for_delivery()
+        epoch = daemon.status()["epoch"]
+    return Start(sequenced_at(subscriber), splits_at(subscriber), epoch)
 
 
 @pytest.mark.parametrize("damage", [flip, zero, overwrite, cut], ids=lambda damage: damage.__name__)
@@ -118,49 +138,48 @@ def test_every_start_with_a_damaged_journal_times_and_tells_what_can_be_read(
     damage: Callable[[bytearray, random.Random], bytearray], tmp_path: Path, mosquitto: Mosquitto, tally: Tally
 ) -> None:
     left = leave(tmp_path, mosquitto)
+    owed = set(left.entries) - left.delivered
+    told_before = [entry for entry in left.entries.values() if entry["type"] == "split"]
     lost: set[tuple[str, int]] = set()
     doubled: set[str] = set()
-    unreadable = owed = starts_afresh = 0
+    unreadable = afresh = 0
     for seed in range(PLACES):
         dice = random.Random(f"{damage.__name__} {seed}")
         folder = tmp_path / f"start-{seed}"
         shutil.copytree(left.folder, folder)
         hurt = folder / dice.choice(["journal.db", "journal.db-wal"])
         hurt.write_bytes(damage(bytearray(hurt.read_bytes()), dice))
-        plain = tmp_path / f"plain-{seed}"
-        plain.mkdir()
-        for ending in ("", "-wal"):
-            shutil.copy(folder / f"journal.db{ending}", plain)
-        there = readable(plain / "journal.db", left)
+        rows = rows_in(copied(folder, tmp_path / f"plain-{seed}"), left.rows)
+        readable = {key for key, row in rows.items() if row == left.rows[key]}
 
-        fresh = chip_from_number(1_000 + seed)
-        daemon = Daemon(folder, mat_of("damaged", folder / "line", mosquitto.port))
-        with Subscriber(mosquitto.port, "timing/damaged/#") as subscriber, Line(folder / "line") as line, daemon:
-            daemon.wait_for_recording()
-            line.write(read_of(fresh))
-            wait_until(lambda fresh=fresh, subscriber=subscriber: fresh in chips_at(subscriber), 30, "the fresh chip")  # type: ignore[misc] # mypy takes a default for an argument
-            daemon.wait_for_delivery()
-            starts_afresh += daemon.status()["epoch"] not in {epoch for epoch, _ in left.entries}
-        received = sequenced_at(subscriber)
-        assert used_twice([*left.entries.values(), *received]) == [], f"seed {seed}: {hurt.name}"
-        wanted = set(left.entries) - left.delivered
-        owed += len(wanted)
-        unreadable += len(wanted - there)
-        missing = (wanted & there) - {(one["epoch"], one["seq"]) for one in received}
+        started = start(folder, mosquitto, chip_from_number(1_000 + seed))
+        assert used_twice([*left.entries.values(), *started.received]) == [], f"seed {seed}: {hurt.name}"
+        missing = (owed & readable) - {(one["epoch"], one["seq"]) for one in started.received}
         if missing:
             print(f"seed {seed}, {hurt.name}: {len(missing)} readable entries did not go out, as {min(missing)}")
         lost |= missing
-        told = told_from_messages([*(e for e in left.entries.values() if e["type"] == "split"), *splits_at(subscriber)])
-        doubled |= told.doubled()
-    print(f"{starts_afresh} of {PLACES} starts under a new epoch; of {owed} entries owed {unreadable} were unreadable")
+        doubled |= told_from_messages(told_before + started.splits).doubled()
+        unreadable += len(owed - readable)
+        afresh += started.epoch not in {epoch for epoch, _ in left.entries}
+    print(
+        f"{afresh} of {PLACES} starts under a new epoch; of {PLACES * len(owed)} entries owed {unreadable} unreadable"
+    )
     tally(
         f"journal damaged at a random place: {damage.__name__}",
         times=PLACES,
-        passings=owed,
+        passings=PLACES * len(owed),
         lost=len(lost),
         doubled=len(doubled),
-        may_lose="what lay on the damaged pages",
+        may_lose="entries on the damaged pages",
     )
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """The database and its log, for plain SQLite to look at: it may mend and fold them as it likes."""
+    to.mkdir()
+    for ending in ("", "-wal"):
+        shutil.copy(folder / f"journal.db{ending}", to)
+    return to / "journal.db"
 
 
 # ---- whose it is -------------------------------------------------------------------------------------------

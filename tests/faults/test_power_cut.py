@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +60,8 @@ from tests.waiting import wait_until
 GOES_ON_EVERY = 10  # states from which the race is gone on with
 INDEX_BYTES = 32_768
 CHIPS = 60
+NO_DISK = "no disk"  # noted among what was told
+BACK_ON_DISK = "the disk takes the journal again"
 GUN = datetime(2026, 3, 7, 8, tzinfo=UTC)
 
 # ---- recording ----------------------------------------------------------------------------------------------------
@@ -145,7 +147,12 @@ class Race:
 
     def wait_for_word(self, word: str) -> None:
         """Until a notice says that."""
-        wait_until(lambda: any(word in message(one.payload)["says"] for one in self._subscriber.on("/notice")), 30, word)
+        notices = self._subscriber
+        wait_until(lambda: any(word in message(one.payload)["says"] for one in notices.on("/notice")), 30, word)
+
+    def received(self) -> set[bytes]:
+        """All splits, and all that was heard, that came through the broker."""
+        return {one.payload for what in ("/split", "/heard") for one in self._subscriber.on(what)}
 
     def _note_index(self, next_chip: str) -> None:
         index = self.journal.with_name(self.journal.name + "-shm")
@@ -183,17 +190,20 @@ def boundaries(lives: list[Life]) -> Iterator[Boundary]:
             else:
                 yield Boundary(disk, told, life.config, indexes)
                 disk.do(done)
+                if isinstance(done, Synced) and not done.is_done:
+                    told.append(Told(NO_DISK, b""))
     yield Boundary(disk, told, lives[-1].config, indexes)
 
 
 class Found(NamedTuple):
-    """What came of a disk after a cut: the log's messages by their identity, and the chip of each passing.
+    """What came of a disk after a cut: the log's messages by their identity, and what their names stand for.
 
-    ``says``: what the start said of it.
+    ``clashes``: identities that stand for two things in it; ``says``: what the start said.
     """
 
     kept: dict[tuple[str, int], bytes]
-    chips: dict[str, str]
+    names: Names
+    clashes: list[str]
     says: list[str]
 
 
@@ -207,7 +217,8 @@ def go_on(journal: Path, config: Config, box: str, clock: FakeClock, *, hears_mo
         run.begin_hearing(reader)
         run.hear(("000000000001", -50), ("00000000FFFF", -50), reader=reader)
         run.wait(120)
-    kept = {}
+    kept: dict[tuple[str, int], bytes] = {}
+    clashes = []
     with closing(JournalView(journal)) as view:
         for row in view.epochs():
             for entry in view.entries(row.epoch, 0, 1 << 30):
@@ -218,14 +229,30 @@ def go_on(journal: Path, config: Config, box: str, clock: FakeClock, *, hears_mo
             for old in everything_in(path)[0]:
                 for seq, kind, _, _, body in old.rows:
                     entry = Entry(old.epoch, seq, kind, body)  # type: ignore[arg-type] # rows are of objects
-                    kept.setdefault((old.epoch, entry.seq), payload(old.identity, entry))
-    chips: dict[str, str] = {}
-    for body in kept.values():
-        if (split := message(body))["type"] == "split":
-            chips.setdefault(split["passing"], split["chip"])
-            if chips[split["passing"]] != split["chip"]:
-                chips[split["passing"]] += " and " + split["chip"]
-    return Found(kept, chips, run.resumed.says)
+                    told = payload(old.identity, entry)
+                    if kept.setdefault((old.epoch, entry.seq), told) != told:
+                        clashes.append(f"{old.epoch}/{seq} is {told!r} in {path.name} and something else")
+    return Found(kept, Names(kept.values()), clashes, run.resumed.says)
+
+
+class Names:
+    """What each name in messages stands for: a passing's id for a chip, a gun's, marker's or coverage's for one entry.
+
+    One revision of a passing may be two entries: told without a disk, and again when the power took that along.
+    """
+
+    def __init__(self, bodies: Iterable[bytes]) -> None:
+        self.of: dict[tuple[object, ...], object] = {}
+        self.clashes: list[str] = []
+        for one in map(message, bodies):
+            if "passing" in one:
+                self._note(("passing", one["passing"]), one["chip"])
+            elif "of" in one:
+                self._note((one["type"], one["of"], one["rev"]), (one["epoch"], one["seq"]))
+
+    def _note(self, name: tuple[object, ...], meaning: object) -> None:
+        if self.of.setdefault(name, meaning) != meaning:
+            self.clashes.append(f"{name} is {self.of[name]} and {meaning}")
 
 
 class Result(NamedTuple):
@@ -249,22 +276,15 @@ class Result(NamedTuple):
         )
 
 
-def play_back(
-    lives: list[Life],
-    dice: random.Random,
-    memory: Path,
-    *,
-    random_parts: int = 3,
-    may_lose: frozenset[str] = frozenset(),
-) -> Result:
-    """Every state of the disk at every boundary. ``may_lose``: chips that crossed while there was no disk."""
+def play_back(lives: list[Life], dice: random.Random, memory: Path, *, random_parts: int = 3) -> Result:
+    """At every boundary what is there if nothing, all, and ``random_parts`` times a part of it reached the disk."""
     result = Result(0, 0, 0, 0, 0, [], [], [])
     seen: set[bytes] = set()
     count = states = gone_on = 0
     told: list[Told] = []
     for boundary in boundaries(lives):
         count, told = count + 1, boundary.told
-        expected = Expected(told, may_lose)
+        expected = Expected(told)
         for choose in (oldest, newest, *(by(dice) for _ in range(random_parts))):
             files = boundary.disk.after_cut(choose)
             if boundary.indexes and "journal.db-wal" in files and choose is not oldest:
@@ -291,48 +311,61 @@ def play_back(
 
 
 class Expected:
-    """What must be found after a cut, by what was told before it."""
+    """What must be found after a cut, by what was told before it.
 
-    def __init__(self, told: list[Told], may_lose: frozenset[str]) -> None:
-        self._entries: dict[tuple[str, int], bytes] = {}
-        self._durable: set[tuple[str, int]] = set()
-        self._heard: dict[str, str] = {}
-        self._chips: dict[str, str] = {}
+    What was told while there was no disk is owed from when the disk takes the journal again.
+    """
+
+    def __init__(self, told: list[Told]) -> None:
         self.box = ""
+        self._entries: dict[tuple[str, int], bytes] = {}
+        self._owed: set[tuple[str, int]] = set()
+        self._heard: set[str] = set()
+        owed_later: set[tuple[str, int]] = set()
+        heard_later: set[str] = set()
+        has_disk = True
         for what, body in told:
+            if what == NO_DISK:
+                has_disk = False
             if what not in (*SEQUENCED, "heard"):
                 continue
             one = message(body)
             self.box = one["box"]
-            if "passing" in one:
-                self._chips[one["passing"]] = one["chip"]
-            if what == "heard" and one["chip"] not in may_lose:
-                self._heard[one["passing"]] = one["chip"]
-            elif what in SEQUENCED:
-                key = (one["epoch"], one["seq"])
-                self._entries[key] = body
-                if one.get("durable", True):
-                    self._durable.add(key)
+            if what == "heard":
+                (self._heard if has_disk else heard_later).add(one["passing"])
+                continue
+            key = (one["epoch"], one["seq"])
+            self._entries[key] = body
+            (self._owed if one.get("durable", True) else owed_later).add(key)
+            if what == "split" and not has_disk:
+                self._heard.discard(one["passing"])  # its split has come
+            if what == "notice" and BACK_ON_DISK in one["says"]:
+                has_disk = True
+                self._owed |= owed_later
+                self._heard |= heard_later
+        self._names = Names(body for what, body in told if what in (*SEQUENCED, "heard"))
 
     def lost(self, found: Found, *, hears_more: bool) -> list[str]:
         """Entries that are no longer there; with ``hears_more`` chips that were heard and have no split too."""
-        lost = [f"{epoch}/{seq} is gone" for epoch, seq in self._durable - set(found.kept)]
+        lost = [f"{epoch}/{seq} is gone" for epoch, seq in self._owed - set(found.kept)]
         if hears_more:
-            lost += [f"heard of {chip}, no split" for p, chip in self._heard.items() if found.chips.get(p) != chip]
+            lost += [f"{one} was heard, has no split" for one in self._heard if ("passing", one) not in found.names.of]
         return lost
 
     def doubled(self, found: Found) -> list[str]:
         """Identities of entries and passings that stand for something else than they did."""
         return [
+            *found.clashes,
+            *found.names.clashes,
             *(
-                f"{key[0]}/{key[1]} was {body!r}, is {found.kept[key]!r}"
+                f"{key} was {body!r}, is {found.kept[key]!r}"
                 for key, body in self._entries.items()
                 if found.kept.get(key, body) != body
             ),
             *(
-                f"passing {passing} was of {chip}, is of {found.chips[passing]}"
-                for passing, chip in self._chips.items()
-                if found.chips.get(passing, chip) != chip
+                f"{name} was {meaning}, is {found.names.of[name]}"
+                for name, meaning in self._names.of.items()
+                if found.names.of.get(name, meaning) != meaning
             ),
         ]
 
@@ -390,6 +423,11 @@ def test_a_power_cut_at_any_moment_loses_nothing_told_and_uses_no_identity_twice
         race.wait_for("/split", race.cross(10))
         daemon.wait_for_delivery()
         assert daemon.stop() == 0
+    *_, last = boundaries(race.lives)
+    assert race.received() <= {one.payload for one in last.told}, "not all that was told was recorded"
+    done = [one for life in race.lives for one in life.done]
+    assert done.count(Synced("journal.db", is_done=True)) > 3, "too few checkpoints"
+    assert Renamed("journal.db", "journal.aside-001-other.db") in done
     result = play_back(race.lives, random.Random(1), memory)
     print(result)
     assert not result.refused, result
@@ -404,7 +442,7 @@ def test_a_power_cut_about_a_failed_sync_loses_nothing_told_as_durable(race: Rac
     """The log goes on in memory, the file is set aside, a fresh one begun, and what was in memory written into it."""
     with race.life("sunday", "--inject=fdatasync:error=EIO:when=60"):
         race.wait_for("/split", race.cross(80))
-        race.wait_for_word("the disk takes the journal again")
+        race.wait_for_word(BACK_ON_DISK)
         race.wait_for("/split", race.cross(10))
     result = play_back(race.lives, random.Random(2), memory)
     print(result)

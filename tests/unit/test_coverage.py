@@ -172,6 +172,10 @@ def test_what_is_heard_all_the_same_hears_whatever_the_reader_says() -> None:
     reader.go()
     reader.hears_with([2])
     assert reader.go(600).news() == []
+    reader.says[2] = "up"  # for as long as nothing says otherwise: its read was the last word
+    reader.go(5)
+    reader.says[2] = "missing"
+    assert reader.go(600).news() == []
     reader.says[2] = "up"
     reader.go(20)
     reader.says[2] = "missing"

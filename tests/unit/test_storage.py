@@ -25,3 +25,9 @@ def test_eighty_per_cent_full_is_a_warning(
 def test_what_the_disk_refused_is_said_first(tmp_path: Path) -> None:
     part = look_at_storage(tmp_path / "journal.db", "it is read-only")
     assert (part.word, part.says) == ("fail", "it is read-only")
+
+
+def test_a_log_that_lives_on_the_ballast_is_a_failure_however_large_the_disk(tmp_path: Path) -> None:
+    part = look_at_storage(tmp_path / "journal.db", "", is_on_ballast=True)
+    assert part.word == "fail"
+    assert part.says.endswith("it ran full, and the log uses its last reserve; free some now")
