@@ -55,7 +55,9 @@ def collect(
     ] = None,
     read: Annotated[
         list[Path] | None,
-        typer.Option(help="Take in a box's second copy (JSON lines) first; may be given again.", show_default=False),
+        typer.Option(
+            help="Take in a box's second copy (a file, or the folder) first; may be given again.", show_default=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line for each split, no table.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after so many seconds.", min=0)] = None,
@@ -104,23 +106,29 @@ class _Desk:
         self._said: dict[str, str] = {}
 
     def read(self, path: Path) -> None:
-        """Take in a box's second copy. UsageError if there is none."""
-        count = 0
-        try:
-            with path.open("rb") as file:
-                for number, text in enumerate(file, 1):
-                    if text.startswith(b'{"reads"') or not text.strip():
-                        continue
-                    self._collector.take(f"{path}, line {number}", text)
-                    count += 1
-                    if count % READ_AT_ONCE == 0:
-                        self._news(self._collector.commit())
+        """Take in a box's second copy: one file of entries, or all in a folder. UsageError if there is none."""
+        files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        files = [file for file in files if not file.name.endswith(".reads.jsonl")]
+        if not files:
+            raise UsageError(f"--read {path}: found no file of entries, expected EPOCH.jsonl, as a box writes them")
+        for file in files:
+            try:
+                count = self._read_file(file)
+            except OSError as error:
+                raise UsageError(f"--read {file}: {error.strerror}") from error
+            print(f"{file}: {count} lines read", file=sys.stderr)
+
+    def _read_file(self, path: Path) -> int:
+        number = 0
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                self._collector.take(f"{path}, line {number}", text)
+                if number % READ_AT_ONCE == 0:
+                    self._news(self._collector.commit())
                     self._say()
-        except OSError as error:
-            raise UsageError(f"--read {path}: {error.strerror}") from error
         self._news(self._collector.commit())
         self._say()
-        print(f"{path}: {count} entries read", file=sys.stderr)
+        return number
 
     def serve(self, clock: SystemClock, ending: threading.Event, duration: float | None) -> None:
         """Until it is told to end, or the time is over."""

@@ -22,15 +22,13 @@ from reader.journal.schema import FROM_1, VERSION
 
 _pack = msgspec.msgpack.Encoder().encode
 
-# Which columns each table's checksum is of; those of an entry begin with its epoch's name, which is in another table.
+# Which columns each table's checksum is of; that of an entry begins with its epoch's name.
 CHECKED = {
     "an epoch": "SELECT epoch, event, point, mat, box, delivered_seq, crc FROM epoch",
-    "an entry": (
-        "SELECT (SELECT epoch FROM epoch WHERE n = entry.epoch), seq, type, utc_ns, mono_ns, body, crc FROM entry"
-    ),
     "a row of reads": "SELECT boot, synced, utc_ns, inputs, crc FROM reads",
     "the gate's state": "SELECT reads_n, settings, state, crc FROM gate",
 }
+ENTRIES = "SELECT seq, type, utc_ns, mono_ns, body, crc FROM entry WHERE epoch = ?"
 # The format of the log and its index: sqlite.org/walformat.html. The index begins with its header, twice, and the
 # number of pages of the log that are in the database too; in this machine's byte order.
 INDEX = struct.Struct("=48s48sI")
@@ -127,6 +125,10 @@ def _fault_in_rows(connection: sqlite3.Connection) -> str:
         for *columns, crc in connection.execute(statement):
             if crc is not None and crc != crc_of(*columns):
                 return f"{row} is not as it was written"
+    for n, epoch in connection.execute("SELECT n, epoch FROM epoch").fetchall():
+        for *columns, crc in connection.execute(ENTRIES, (n,)):
+            if crc is not None and crc != crc_of(epoch, *columns):
+                return "an entry is not as it was written"
     binding = connection.execute("SELECT event, point, mat, box FROM binding").fetchone()
     current = connection.execute("SELECT event, point, mat, box, n FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
     if binding is None or current is None or binding != current[:4]:

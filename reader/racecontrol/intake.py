@@ -41,6 +41,7 @@ class Intake:
         self._prefix = prefix
         self._clock = clock
         self._bibs = bibs
+        self._foreign: set[str] = set()
         self._pending_bytes = 0
         self._addresses: dict[str, wire.Address] = {}
 
@@ -50,10 +51,10 @@ class Intake:
             address = self._addresses.get(topic) or self._address_of(topic)
             if address.what in wire.SEQUENCED:
                 entry, body = taken.entry_from(topic, payload)
-                _check_speaker(topic, address, entry)
                 self._heard_of(address, entry.box, is_retained=is_retained)
                 self._take_entry(entry, body)
             elif address.what == "reply":
+                self.mat(*address[:3]).last_word_ns = self._clock.mono_ns()
                 self._take_page(topic, taken.read(taken.pages, topic, payload))
             elif address.what == "status":
                 status = taken.read(taken.statuses, topic, payload)
@@ -127,7 +128,9 @@ class Intake:
     def _take_entry(self, entry: Entry, body: str, *, is_asked_for: bool = False) -> bool:
         """False if it is a double, or can't be taken now."""
         if entry.event != self._event:
-            self.says.append(f"an entry of the event {entry.event} came, and is left out: this is {self._event}")
+            if entry.event not in self._foreign:
+                self._foreign.add(entry.event)
+                self.says.append(f"entries of the event {entry.event} came, and are left out: this is {self._event}")
             return False
         if self._is_full:
             return False  # the mats have it

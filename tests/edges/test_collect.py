@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from reader.cli.collect_view import line, view
 from reader.clock import SystemClock
 from reader.config import MqttSettings
 from reader.errors import DiskFull, JournalDamaged, JournalInUse, UsageError
@@ -173,6 +176,42 @@ def test_a_refusal_lost_pages_and_a_lost_end_still_give_everything(mosquitto: Mo
         assert runs == [(1, 1800), (1, 1800), (501, 1500), (1001, 1500)]
         assert collect.collector.doubled == 0
         assert not collect.rows("SELECT * FROM lost")
+
+
+def test_what_there_is_to_see(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    log, gone = Log(), Log(mat="backup", box="b18", epoch="e2")
+    told = splits(log, 5)
+    with running(mosquitto, tmp_path) as collect, FakeMat(mosquitto.port, log, lambda _: []) as mat:
+        with FakeMat(mosquitto.port, gone) as other:
+            other.say("link", {"link": "lost", "box": "b18", "connection": "c1"}, retain=True)
+        mat.tell(*told[:2], *told[3:])
+        mat.say("status", log.status(backlog=3))
+        mats = collect.collector.mats
+        collect.until(lambda: ("finish", "finish-main") in mats and mats["finish", "finish-main"].backlog, "it")
+        collect.until(lambda: collect.count("entry") == 4, "the entries")
+        collect.clock.ahead_ns += 40 * NS_PER_S
+        now_ns = collect.clock.mono_ns()
+        says = line(collect.collector, now_ns)
+        assert says == "4 passings of 2 mats, 1 entries missing; finish/backup lost; finish/finish-main silent"
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(view(collect.collector, now_ns, ["the disk is full"]))
+        shown = console.export_text().splitlines()
+        assert shown[1].split() == ["finish/backup", "B17", "lost", "40", "s", "race", "0", "0", "0"]
+        assert shown[2].split() == [
+            "finish/finish-main",
+            "B17",
+            "online",
+            "40",
+            "s",
+            "race",
+            "4",
+            "1",
+            "3",
+            "2",
+            "of",
+            "5",
+        ]
+        assert shown[3] == "the disk is full; trying again"
 
 
 def test_what_the_mat_has_lost_is_told_kept_and_not_acknowledged(mosquitto: Mosquitto, tmp_path: Path) -> None:

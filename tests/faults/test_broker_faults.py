@@ -384,13 +384,16 @@ def unreachable() -> Iterator[str]:
 def test_a_first_host_that_is_of_no_use_holds_nothing_up(
     tmp_path: Path, mosquitto: Mosquitto, first: Callable[[], Iterator[str]], tally: Tally
 ) -> None:
-    with first() as useless, Subscriber(mosquitto.port, "timing/hosts/#") as subscriber:  # type: ignore[attr-defined] # contextmanager
-        with mat(tmp_path, 1, "hosts", hosts=(useless, f"127.0.0.1:{mosquitto.port}")) as (daemon, line):
-            begun_s = time.monotonic()
-            with Road(line, runners(60)) as road:
-                took_s = subscriber.wait_for("/link", 1, 30)[0].at_s - begun_s
-                subscriber.wait_for("/split", 20, 30)
-            end = race_ended(daemon, road, lambda: received_by(subscriber))
+    with (
+        first() as useless,  # type: ignore[attr-defined] # a context manager
+        Subscriber(mosquitto.port, "timing/hosts/#") as subscriber,
+        mat(tmp_path, 1, "hosts", hosts=(useless, f"127.0.0.1:{mosquitto.port}")) as (daemon, line),
+    ):
+        begun_s = time.monotonic()
+        with Road(line, runners(60)) as road:
+            took_s = subscriber.wait_for("/link", 1, 30)[0].at_s - begun_s
+            subscriber.wait_for("/split", 20, 30)
+        end = race_ended(daemon, road, lambda: received_by(subscriber))
     print(f"{first.__name__}: connected to the second {took_s:.1f} s after the mat was up")
     assert took_s <= FAILS_OVER_WITHIN_S + BUSY_S
     tally(

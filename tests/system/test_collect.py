@@ -111,19 +111,27 @@ def test_lines_of_json_a_csv_and_who_is_expected(tmp_path: Path, mosquitto: Mosq
 
 
 def test_a_boxs_second_copy_is_read_as_if_it_had_come(tmp_path: Path) -> None:
-    log = Log()
-    entries = [log.split(1, at_s=1), log.split(2, at_s=2)]
-    lines = [json.dumps(entries[0]), '{"reads": ["a0"]}', json.dumps(entries[1]), json.dumps(entries[0])]
-    copy = tmp_path / "copy.jsonl"
-    copy.write_text("\n".join(lines) + '\n{"v": 1, "type": "spl')
+    log, other = Log(), Log(event="boston", epoch="e9")
+    entries = [log.split(1, at_s=1), log.split(2, at_s=2), log.split(1, at_s=1.5, rev=2)]
+    folder = tmp_path / "stick" / "timing-mat" / "b17-chicago-2023-finish-finish-main"
+    folder.mkdir(parents=True)
+    copy = folder / "e1.jsonl"
+    copy.write_text("\n".join(map(json.dumps, [*entries, entries[0]])) + '\n{"v": 1, "type": "spl')
+    (folder / "e1.reads.jsonl").write_text('{"chip": "00000001", "utc_ns": 1}\n')
+    (folder / "e9.jsonl").write_text(f"{json.dumps(other.split(1))}\n{json.dumps(other.split(2))}\n")
     arguments = ("--port", free_port(), "--event", EVENT, "--db", tmp_path / "race.db", "--duration", 0)
-    ended = typed(*arguments, "--read", copy)
+    ended = typed(*arguments, "--read", tmp_path / "stick")
     assert ended.returncode == 0, ended.stderr
-    assert f"{copy}, line 5: " in ended.stderr
+    assert f"{copy}, line 5: " in ended.stderr  # the box died in the middle of it
+    assert ended.stderr.count("entries of the event boston came, and are left out") == 1
+    assert "reads.jsonl" not in ended.stderr
     with contextlib.closing(sqlite3.connect(tmp_path / "race.db")) as connection:
-        assert connection.execute("SELECT seq FROM entry ORDER BY seq").fetchall() == [(1,), (2,)]
-    missing = typed(*arguments, "--read", tmp_path / "none.jsonl")
-    assert (missing.returncode, "none.jsonl: No such file" in missing.stderr) == (2, True)
+        assert connection.execute("SELECT seq FROM entry ORDER BY seq").fetchall() == [(1,), (2,), (3,)]
+        assert connection.execute("SELECT passing, rev FROM passing").fetchall() == [("e1-1", 2), ("e1-2", 1)]
+    for missing, says in (("none.jsonl", "No such file"), ("", "found no file of entries")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        ended = typed(*arguments, "--read", tmp_path / "empty" / missing)
+        assert (ended.returncode, says in ended.stderr) == (2, True)
 
 
 def test_a_second_one_on_the_same_database_says_so_and_ends_with_5(tmp_path: Path, mosquitto: Mosquitto) -> None:
