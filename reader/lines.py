@@ -95,6 +95,11 @@ class Lines:
                 for gate in self.gates.values():
                     gate.told_again(set(given.passings))
 
+    def is_reference_alone(self, given: Input) -> bool:
+        """Whether it is reads of reference chips and nothing else: no gate hears of them, so nobody need keep them."""
+        reference = self.settings.reference
+        return bool(reference) and isinstance(given, Reads) and all(read.chip in reference for read in given.reads)
+
     def advance(self, host_ns: int) -> bool:
         """Meet the deadlines up to now; whether there were any (then give a :class:`Ticked` of that moment)."""
         have_met = [gate.advance(host_ns) for gate in self.gates.values()]

@@ -108,7 +108,8 @@ class Recorder:
     def give(self, given: Input) -> None:
         """Take one input: to the gates, to the journal, and into the log what it means."""
         self._lines.give(given)
-        self.journal.keep(given)
+        if not self._lines.is_reference_alone(given):
+            self.journal.keep(given)
         match given:
             case Reads():
                 self._reads_since_snapshot += len(given.reads)

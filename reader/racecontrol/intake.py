@@ -51,6 +51,7 @@ class Intake:
             address = self._addresses.get(topic) or self._address_of(topic)
             if address.what in wire.SEQUENCED:
                 entry, body = taken.entry_from(topic, payload)
+                _check_speaker(topic, address, entry)
                 self._heard_of(address, entry.box, is_retained=is_retained)
                 self._take_entry(entry, body)
             elif address.what == "reply":

@@ -359,3 +359,20 @@ def test_a_restart_without_a_disk_goes_on_in_the_same_epoch(tmp_path: Path) -> N
     assert again.recorder.journal.epoch == epoch
     again.end()
     assert {split.chip for split in told(memory).splits} == {"A1", "B2"}
+
+
+def test_a_reference_chip_that_lies_there_all_day_fills_no_journal(tmp_path: Path) -> None:
+    settings = LinesSettings({"north": "main"}, {"main": RULES}, frozenset({"FE"}))
+    run = Run(tmp_path / "j.db", FakeClock(), settings)
+    run.begin_hearing()
+    view = JournalView(tmp_path / "j.db")
+    before = view.rows_of_inputs()
+    for _ in range(100):
+        run.hear(("FE", -40))
+        run.clock.go(1)
+    assert view.rows_of_inputs() <= before + 1  # a deadline of the gate may be among them
+    run.hear(("FE", -40), ("A1", -50))
+    run.wait(60)
+    assert [split.chip for split in told(run.path).splits if split.rev == 1] == ["A1"]
+    view.close()
+    run.end()
