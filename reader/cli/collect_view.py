@@ -21,7 +21,7 @@ def view(collector: Collector, now_ns: int, troubles: list[str]) -> Group:
     )
     for mat in sorted(collector.mats.values(), key=lambda mat: mat.key):
         table.add_row(*_cells(mat, _epochs_of(mat, collector), now_ns))
-    says = [Text(text, style="yellow") for text in list(collector.says)[-5:]]
+    says = [_plain(text) for text in list(collector.says)[-5:]]
     return Group(
         table,
         *says,
@@ -37,7 +37,7 @@ def line(collector: Collector, now_ns: int | None) -> str:
     parts = [_sums(collector)]
     parts += [f"{'/'.join(mat.key)} {mat.link}" for mat in away]
     parts += [f"{'/'.join(mat.key)} silent" for mat in quiet if mat.is_there]
-    return "; ".join(parts)
+    return _plain("; ".join(parts)).plain
 
 
 def _sums(collector: Collector) -> str:
@@ -58,14 +58,19 @@ def _epochs_of(mat: MatState, collector: Collector) -> list[Epoch]:
     return [epoch for epoch in collector.epochs.values() if epoch.mat == mat.key]
 
 
+def _plain(text: str) -> Text:
+    """What others wrote, as it is: neither markup nor words to the terminal."""
+    return Text("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
+
+
 def _cells(mat: MatState, epochs: list[Epoch], now_ns: int) -> tuple[str | Text, ...]:
     missing = sum(epoch.missing for epoch in epochs)
     acked = epochs[-1] if epochs else None
     quiet_s = "?" if mat.last_word_ns is None else f"{(now_ns - mat.last_word_ns) / NS_PER_S:.0f} s"
     return (
-        "/".join(mat.key),
-        mat.label or mat.box,
-        Text(mat.link or "?", style="" if mat.link == "online" else "bold red"),
+        _plain("/".join(mat.key)),
+        _plain(mat.label or mat.box),
+        Text(mat.link[:10] or "?", style="" if mat.link == "online" else "bold red"),
         Text(quiet_s, style="bold red" if _is_quiet(mat, now_ns) else ""),
         Text(
             mat.mode if mat.is_recording else f"{mat.mode}, NOT RECORDING", style="" if mat.is_recording else "bold red"

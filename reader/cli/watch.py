@@ -101,7 +101,8 @@ def view(board: Board, trouble: str, rows: int) -> Group:
 def _splits(board: Board, rows: int) -> Table:
     table = Table("UTC", "mat", "chip", "bib", "nth", "dBm", "remarks", box=None, pad_edge=False)
     for told in islice(reversed(board.told.values()), rows):
-        table.add_row(*_cells(told), style="dim" if told.split is None else "")
+        # As text: a bib in square brackets is no markup.
+        table.add_row(*map(Text, _cells(told)), style="dim" if told.split is None else "")
     return table
 
 
@@ -129,14 +130,14 @@ def _boxes(board: Board) -> Table:
         status, link = board.statuses.get(mat), board.links.get(mat)
         word = Text(link.link if link else "?", style="" if link and link.link == "online" else "bold red")
         if status is None:
-            table.add_row(_place(mat), link.box if link else "", word)
+            table.add_row(_place(mat), Text(link.box if link else ""), word)
             continue
         faults = [f"{name}: {part.says}" for name, part in status.parts.items() if part.word == "fail"]
         recording = Text("yes") if status.recording else Text("NOT RECORDING", style="bold red")
         box = status.label or status.box
         table.add_row(
             _place(mat),
-            box,
+            Text(box),
             word,
             status.mode,
             recording,
@@ -146,8 +147,8 @@ def _boxes(board: Board) -> Table:
     return table
 
 
-def _place(mat: Mat) -> str:
-    return "/".join(mat)
+def _place(mat: Mat) -> Text:
+    return Text("/".join(mat))
 
 
 def _time_of_day(time: str) -> str:

@@ -19,7 +19,7 @@ from reader.clock.kernel import StepAlarm, boot_id, is_set_by_rtc, read_kernel
 from reader.clock.quality import KernelSample, LastPoll, Step, StepSeer, Tracking, quality_from
 from reader.model import NS_PER_S, ClockQuality, Instant
 
-__all__ = ["Clock", "Step", "StepSeer", "SystemClock", "boot_id", "rfc3339_from_utc_ns", "utc_ns_from_rfc3339"]
+__all__ = ["Clock", "Step", "StepSeer", "SystemClock", "rfc3339_from_utc_ns", "utc_ns_from_rfc3339"]
 
 SAMPLE_S = 1.0
 ASK_CHRONY_S = 16.0

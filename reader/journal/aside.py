@@ -19,7 +19,7 @@ from reader.journal.writer import Journal, OldEpoch
 from reader.model import Identity
 
 WITH_CHECKSUMS = 2  # from this schema on
-STRIDE = 64  # entries tried at once where a file is damaged
+STRIDE = 64  # entries asked for at once
 
 
 class TakenIn(NamedTuple):
@@ -145,33 +145,31 @@ def _with_entries(connection: sqlite3.Connection, n: int, old: OldEpoch, after_s
     """With the readable entries after that one, in order; and whether that is all of them."""
     crc = "crc" if _has_checksums(connection) else "NULL"
     select = f"SELECT seq, type, utc_ns, mono_ns, body, {crc} FROM entry WHERE epoch = {n}"  # noqa: S608 - ours
-    is_whole = True
-    try:
-        found = connection.execute(f"{select} AND seq > ?", (after_seq,)).fetchall()
-    except sqlite3.Error:
-        found, is_whole = _entries_by_parts(connection, select, after_seq), False
-    whole = {row[0]: row[:5] for row in found if _is_as_written(old.epoch, row)}
-    is_whole &= len(whole) == len(found)
-    return old._replace(rows=[whole[seq] for seq in sorted(whole)]), is_whole
-
-
-def _entries_by_parts(connection: sqlite3.Connection, select: str, after_seq: int) -> list[tuple[Any, ...]]:
-    """What can be read of a table that can't be read as a whole: stride by stride, and one by one where that fails."""
-    found: list[tuple[Any, ...]] = []
-    empty = 0
+    whole: dict[int, tuple[Any, ...]] = {}
+    last = empty = 0
     for first in range(after_seq + 1, 1 << 24, STRIDE):
-        before = len(found)
-        try:
-            found += connection.execute(f"{select} AND seq BETWEEN ? AND ?", (first, first + STRIDE - 1)).fetchall()
-        except sqlite3.Error:
-            # Its whole key: SQLite then looks for nothing behind it, where it may fail.
-            for seq in range(first, first + STRIDE):
-                with contextlib.suppress(sqlite3.Error):
-                    found += connection.execute(f"{select} AND seq = ?", (seq,)).fetchall()
+        found = _stride(connection, select, first)
+        whole |= {row[0]: row[:5] for row in found if _is_as_written(old.epoch, row)}
+        last = max([last, *(row[0] for row in found if isinstance(row[0], int))])
         # Past the end there is nothing for ever; a damaged page holds far fewer than this many strides.
-        empty = 0 if len(found) > before else empty + 1
+        empty = 0 if found else empty + 1
         if empty == STRIDE:
             break
+    return old._replace(rows=[whole[seq] for seq in sorted(whole)]), len(whole) == max(0, last - after_seq)
+
+
+def _stride(connection: sqlite3.Connection, select: str, first: int) -> list[tuple[Any, ...]]:
+    """Entries from that one on, as far as they can be read.
+
+    A damaged key ends a range early, without a word: what is missing of it is asked for by its whole key, where
+    SQLite needs nothing of what lies beside.
+    """
+    found: list[tuple[Any, ...]] = []
+    with contextlib.suppress(sqlite3.Error):
+        found += connection.execute(f"{select} AND seq BETWEEN ? AND ?", (first, first + STRIDE - 1)).fetchall()
+    for seq in {*range(first, first + STRIDE)}.difference(row[0] for row in found):
+        with contextlib.suppress(sqlite3.Error):
+            found += connection.execute(f"{select} AND seq = ?", (seq,)).fetchall()
     return found
 
 

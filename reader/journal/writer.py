@@ -6,7 +6,6 @@ transaction, or none and keeps it: an insert that a failed sync has rolled back 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import secrets
@@ -16,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from reader.clock import boot_id
 from reader.errors import DiskRefused, JournalDamaged, JournalInUse
 from reader.journal.schema import TABLES, VERSION, connect_writing, sync_folder, translate
 from reader.journal.trust import crc_of, examine, examine_log
@@ -66,7 +64,6 @@ class Journal:
         lock = _hold(path)
         connection = None
         try:
-            _note_boot(lock)
             connection = connect_writing(path)
             connection.execute("BEGIN IMMEDIATE")
             for statement in TABLES.split(";")[:-1]:
@@ -99,9 +96,7 @@ class Journal:
         lock = _hold(path)
         connection = None
         try:
-            # Nothing syncs the log's index: what is found of it after a power cut may be of any earlier moment.
-            if _note_boot(lock):
-                examine_log(path)
+            examine_log(path)
             connection = connect_writing(path)
             examine(connection, path)
             return cls(path, connection, lock)
@@ -287,14 +282,3 @@ def _hold(path: Path) -> int:
             f"{path}: another timing-mat writes this journal; stop it, or give this one a [journal] path of its own"
         ) from error
     return lock
-
-
-def _note_boot(lock: int) -> bool:
-    """Write into the lock which boot this is; whether it is that of the last one who held it."""
-    boot = boot_id().encode()
-    was = os.pread(lock, len(boot) + 1, 0)
-    if was != boot:
-        with contextlib.suppress(OSError):  # a full disk: the next start knows less, that is all
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, boot, 0)
-    return was == boot

@@ -185,7 +185,7 @@ def test_what_there_is_to_see(mosquitto: Mosquitto, tmp_path: Path) -> None:
         with FakeMat(mosquitto.port, gone) as other:
             other.say("link", {"link": "lost", "box": "b18", "connection": "c1"}, retain=True)
         mat.tell(*told[:2], *told[3:])
-        mat.say("status", log.status(backlog=3))
+        mat.say("status", log.status(backlog=3, label="[/B17]\x1b[2J"))
         mats = collect.collector.mats
         collect.until(lambda: ("finish", "finish-main") in mats and mats["finish", "finish-main"].backlog, "it")
         collect.until(lambda: collect.count("entry") == 4, "the entries")
@@ -199,7 +199,7 @@ def test_what_there_is_to_see(mosquitto: Mosquitto, tmp_path: Path) -> None:
         assert shown[1].split() == ["finish/backup", "B17", "lost", "40", "s", "race", "0", "0", "0"]
         assert shown[2].split() == [
             "finish/finish-main",
-            "B17",
+            "[/B17]\ufffd[2J",
             "online",
             "40",
             "s",
@@ -237,6 +237,29 @@ def test_what_the_mat_has_lost_is_told_kept_and_not_acknowledged(mosquitto: Mosq
             collect.until(lambda: not epoch.missing, "the copy")
             collect.until(lambda: not collect.rows("SELECT * FROM lost"), "the loss, undone")
     assert acked(listener)[1] == {"e1": 6}
+
+
+def test_what_waits_to_be_written_is_not_acknowledged(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    log = Log()
+    with (
+        Subscriber(mosquitto.port, "timing/+/+/+/ack/+") as listener,
+        running(mosquitto, tmp_path) as collect,
+        FakeMat(mosquitto.port, log) as mat,
+    ):
+        mat.tell(*splits(log, 5))
+        collect.until(lambda: acked(listener) == ("b17", {"e1": 5}), "the ack")
+        collect.collector._commit_at_ns += 3600 * NS_PER_S
+        mat.tell(log.split(6))
+        collect.until(lambda: collect.collector.epochs["e1"].seen.through == 6, "the sixth, in memory")
+        collect.collector.mats["finish", "finish-main"].has_to_ack = True
+        collect.clock.ahead_ns += 10 * NS_PER_S
+        collect.until(lambda: not collect.collector.mats["finish", "finish-main"].has_to_ack, "what there is to say")
+        collect.turn()  # what was said goes out
+        mat.say("ack/other", {})
+        listener.wait_for("ack/other")  # and has come by now
+        assert acked(listener) == ("b17", {"e1": 5})
+        collect.collector._commit_at_ns = 0
+        collect.until(lambda: acked(listener) == ("b17", {"e1": 6}), "the ack of the sixth")
 
 
 def test_only_what_is_on_disk_is_acknowledged(
@@ -423,6 +446,7 @@ def test_the_crossings_file_is_whole_at_any_moment(tmp_path: Path) -> None:
         assert "x.csv" in lost.trouble
 
 
+@pytest.mark.long
 def test_a_feed_gives_the_race_so_far_and_then_what_comes(mosquitto: Mosquitto) -> None:
     log = Log()
     told = [log.split(1, bib="7"), log.split(2, mode="test"), log.split(1, rev=2, bib="7"), log.split(3)]

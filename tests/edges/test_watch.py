@@ -112,14 +112,14 @@ def test_lines_of_json_until_interrupted(mosquitto: Mosquitto) -> None:
 
 def test_the_table_shows_what_a_passing_has_become(mosquitto: Mosquitto) -> None:
     with broker.Subscriber(mosquitto.port, "none") as mat:
-        mat.say(TOPIC, split(2, "e1-1", rev=2, revised_for="stronger", bib="777"), retain=True)
+        mat.say(TOPIC, split(2, "e1-1", rev=2, revised_for="stronger", bib="[/777]"), retain=True)
         link = wire.Link(link="lost", box="b17", connection="c")
         mat.say(wire.topic(FINISH, "link"), msgspec.json.encode(link), retain=True)
         shown, _ = command("--port", mosquitto.port, "--duration", 2).communicate(timeout=20)
     for text in (
         "13:48:50.500",
         "0A12",
-        "777",
+        "[/777]",
         "±0.14 s, rev 2: stronger",
         "chicago-2023/finish/finish-main",
         "lost",

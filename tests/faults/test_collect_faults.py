@@ -67,6 +67,7 @@ def test_killed_ten_times_it_has_everything_once_and_never_acknowledged_what_it_
     tally("kill -9 of collect, one message in 20 dropped", times=KILLS, passings=3 * SPLITS, lost=lost, doubled=doubled)
 
 
+@pytest.mark.long
 def test_on_a_full_disk_it_says_so_and_acknowledges_nothing_until_there_is_room(
     tmp_path: Path, mosquitto: Mosquitto, tally: Tally
 ) -> None:

@@ -9,6 +9,8 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.broker import Mosquitto, Subscriber
 from tests.collecting import EVENT, Collect
 from tests.daemon import COMMAND, Daemon, Line
@@ -35,6 +37,7 @@ def config_of(folder: Path, port: int, more: str = "") -> str:
     """
 
 
+@pytest.mark.long
 def test_what_a_real_mat_told_before_it_came_it_has_by_rewind(tmp_path: Path, mosquitto: Mosquitto) -> None:
     with (
         Subscriber(mosquitto.port, f"timing/{EVENT}/#") as other,
@@ -68,6 +71,7 @@ def test_what_a_real_mat_told_before_it_came_it_has_by_rewind(tmp_path: Path, mo
     assert (epochs, first, last) == (1, 1, count)
 
 
+@pytest.mark.long
 def test_delivered_when_control_is_what_stands_here(tmp_path: Path, mosquitto: Mosquitto) -> None:
     control = 'delivered_when = "control"\ncollectors = ["rc1"]'
     with Line(tmp_path / "line") as line, Daemon(tmp_path, config_of(tmp_path, mosquitto.port, control)) as daemon:
@@ -90,6 +94,7 @@ def typed(*arguments: object, limit_s: float = 30) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
 
 
+@pytest.mark.long
 def test_lines_of_json_a_csv_and_who_is_expected(tmp_path: Path, mosquitto: Mosquitto) -> None:
     log = Log()
     (tmp_path / "starters.csv").write_text("chip,bib,status\n00000001,7,started\n0000000A,8,started\n")
