@@ -121,7 +121,7 @@ def test_a_reply_goes_where_mqtt_5_wants_it_but_never_onto_the_topics_of_others(
         [reply] = wait_until(lambda: came, what="the reply")
         assert json.loads(reply.payload)["ok"]
         assert reply.properties is not None
-        assert reply.properties.CorrelationData == b"seven"
+        assert vars(reply.properties)["CorrelationData"] == b"seven"
         assert json.loads(mat.control.wait_for("/reply")[0].payload)["id"] == "5"
         assert not mat.control.on("/split")
     finally:

@@ -33,7 +33,7 @@ RIGHT: list[dict[str, Any]] = [
 ]
 MONSTERS: list[Any] = [None, True, -1, 0.5, 1e300, 2**70, "", "x" * 300, "a\nb", "\0", [], {}, [1], {"a": 1}, "é" * 250]
 # No value of any key of any command: what is of the wrong type, too long, or has a control character.
-NEVER_TEXT = [None, True, -1, 0.5, [], {}, "x" * 300, "a\nb", "\0"]
+NEVER_TEXT: list[Any] = [None, True, -1, 0.5, [], {}, "x" * 300, "a\nb", "\0"]
 
 
 def broken(dice: random.Random) -> bytes:
@@ -70,7 +70,7 @@ def noise(dice: random.Random) -> bytes:
 
 def wrong_ack(dice: random.Random, box: str, epoch: str) -> bytes:
     """Never one that acknowledges something that is there."""
-    seq = dice.choice([-1, 10**6, 2**63, 2**70, 1.5, "1", None, [], {}])
+    seq: Any = dice.choice([-1, 10**6, 2**63, 2**70, 1.5, "1", None, [], {}])
     right: dict[str, Any] = {"box": box, "acks": {epoch: seq}, "time": "2026-03-07T13:48:50Z"}
     match dice.randrange(4):
         case 0:
