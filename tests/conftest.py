@@ -9,6 +9,11 @@ import pytest
 from hypothesis import settings
 
 from tests.broker import Mosquitto
+from tests.tally import (  # noqa: F401 - pytest finds a fixture and two hooks here
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+    tally,
+)
 
 # The gate of a change tries the same examples every time; HYPOTHESIS_PROFILE=explore looks for new ones.
 # No deadlines: the machine may be busy.

@@ -16,6 +16,7 @@ WHY_NOT = "" if Path(PROGRAM).exists() else "the NATS server is not installed (a
 CONFIG = """
     server_name: "{name}"
     listen: "{host}:{clients_port}"
+    max_payload: 4MB
     jetstream {{ store_dir: "{folder}/jetstream" }}
     mqtt {{ listen: "{host}:{port}", ack_wait: "2s", max_ack_pending: 1000, stream_replicas: {replicas} }}
 """

@@ -15,7 +15,7 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
 from tests.fakes.broker import FakeBroker, Published
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.delivery import (
     Collect,
     Received,

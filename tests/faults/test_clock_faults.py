@@ -13,7 +13,7 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import Daemon, Line, message
 from tests.fakes.stepping import set_clock
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.road import (
     chip_from_number,
     chips_at,

@@ -14,7 +14,7 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.collecting import Collect, Race, acked
 from tests.fakes.mat import FakeMat, Log
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.disks import fill, mounted_tmpfs
 from tests.waiting import wait_until
 

@@ -16,7 +16,7 @@ import pytest
 from reader.box.identity import SERIAL_VARIABLE
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.road import (
     Mat,
     chip_from_number,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import Daemon, Line, message
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.road import (
     Road,
     chicago_at,

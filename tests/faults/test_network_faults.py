@@ -15,7 +15,7 @@ import pytest
 
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.delivery import PER_S, pass_time, race_ended, received_by, runners, wait_for_word, word
 from tests.faults.proxy import Proxy
 from tests.faults.road import Road, mat_of

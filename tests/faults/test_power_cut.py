@@ -32,7 +32,7 @@ from reader.uplink.wire import SEQUENCED, payload
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
 from tests.fakes.clock import FakeClock
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.power_cut import (
     Created,
     Disk,

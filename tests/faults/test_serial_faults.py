@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Mosquitto
-from tests.faults.conftest import Tally
+from tests.tally import Tally
 from tests.faults.road import Mat, read_of, splits_at, told_from_messages
 from tests.waiting import wait_until
 
