@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from reader.box.state_folder import state_folder
 from reader.config import Config
 from reader.config.settings import Level
 from reader.errors import TimingMatError
@@ -69,6 +70,4 @@ def mat_of(config: Config) -> Mat:
 
 
 def _place() -> Path:
-    # systemd's StateDirectory= names it; by hand it is the same folder.
-    folder = os.environ.get("STATE_DIRECTORY", "/var/lib/timing-mat").split(":")[0]
-    return Path(folder) / "assigned.json"
+    return state_folder() / "assigned.json"

@@ -17,6 +17,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from reader.box.state_folder import state_folder
+
 
 class Found(msgspec.Struct, frozen=True):
     """One reader: its port, its family's name and the speed of its line."""
@@ -62,6 +64,4 @@ class FoundFile:
 
 
 def _place() -> Path:
-    # systemd's StateDirectory= names it; by hand it is the same folder.
-    folder = os.environ.get("STATE_DIRECTORY", "/var/lib/timing-mat").split(":")[0]
-    return Path(folder) / "found.json"
+    return state_folder() / "found.json"

@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from reader.box.state_folder import state_folder
 from reader.config import Config, load, loads
 from reader.errors import ConfigError
 
@@ -40,6 +41,4 @@ def load_last_good() -> Config | None:
 
 
 def _place() -> Path:
-    # systemd's StateDirectory= names it; by hand it is the same folder.
-    folder = os.environ.get("STATE_DIRECTORY", "/var/lib/timing-mat").split(":")[0]
-    return Path(folder) / "mat.last-good.toml"
+    return state_folder() / "mat.last-good.toml"
