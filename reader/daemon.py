@@ -139,7 +139,8 @@ class Daemon:
 
         The writer closes while a view is still open: SQLite then leaves the log readable for the crew's page.
         """
-        self._notifier.stopping()
+        if not self._becomes_another.is_set():
+            self._notifier.stopping()  # systemd would end a service that says so and then goes on
         if not self._control_trouble:
             self._control.stop()
         self._links.stop()

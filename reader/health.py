@@ -9,6 +9,7 @@ from reader.messages import Antenna, Part
 from reader.model import ClockSource
 from reader.report import Report
 from reader.uplink.state import UplinkState
+from reader.wording import counted
 
 
 def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFacts:
@@ -79,12 +80,14 @@ def part_of_journal(says: list[str], report: Report) -> Part:
         return Part("fail", f"{where}: {report.trouble}")
     if says:
         return Part("warn", "; ".join(says))
-    return Part("ok", f"{report.last_seq} entries in epoch {report.epoch}")
+    return Part("ok", f"{counted(report.last_seq, 'entry')} in epoch {report.epoch}")
 
 
 def part_of_broker(uplink: UplinkState) -> Part:
     """The way to race control."""
     foreign = sum(uplink.foreign.values())
     if foreign:
-        return Part("warn", f"{uplink.says}; {foreign} entries of another box wait in a journal set aside")
+        return Part(
+            "warn", f"{uplink.says}; {counted(foreign, 'entry')} of another box in a journal set aside: not sent"
+        )
     return Part(uplink.word, uplink.says)

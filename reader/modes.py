@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from reader.errors import UsageError
 from reader.model import NS_PER_S, Mode
+from reader.wording import counted
 
 TEST_NS = 15 * 60 * NS_PER_S
 RELEASED_NS = 2 * 3600 * NS_PER_S
@@ -98,9 +99,9 @@ class Modes:
             return self._become("race", "the test is over: its 15 minutes are")
         return self._become("race", "the release is over: its 2 hours are")
 
-    def new_epoch(self) -> None:
-        """A new epoch has begun, without a gun yet."""
-        self._has_gun = False
+    def new_epoch(self, *, has_gun: bool) -> None:
+        """The log goes on in another epoch, which has a gun already or has none."""
+        self._has_gun = has_gun
 
     def _refuse_test(self, now_ns: int) -> None:
         if self._has_gun:
@@ -108,12 +109,13 @@ class Modes:
         if self._raced_ns is not None and now_ns - self._raced_ns < RACED_NS:
             ago_min = (now_ns - self._raced_ns) // (60 * NS_PER_S)
             raise UsageError(
-                f"mode: no test within 30 minutes of a crossing, and one was {ago_min} minutes ago; "
+                f"mode: no test within 30 minutes of a crossing, and one was {counted(ago_min, 'minute')} ago; "
                 "if the race is over here, release the mat first"
             )
 
     def _become(self, mode: Mode, says: str, ends_ns: int | None = None, *, was_race: bool = False) -> Change:
+        if mode != self.mode:  # to ask for a test again forgets nothing of it
+            self._crossed.clear()
         self.mode = mode
         self._ends_ns = ends_ns
-        self._crossed.clear()
         return Change(mode, says, was_race)

@@ -41,6 +41,7 @@ class Moding:
         self._modes = modes
         self._logbook = logbook
         self._tested: dict[str, tuple[Instant, Instant, Split]] = {}
+        self._opened_in_test: set[str] = set()
         self._was_race = False
         self._answers: list[tuple[Future[str], str]] = []
 
@@ -69,6 +70,8 @@ class Moding:
     def note_opened(self, opened: Opened, now: Instant) -> None:
         """A passing has opened."""
         self._carry_out(self._modes.crossed(opened.chip, now.mono_ns), now)
+        if self._modes.mode == "test":
+            self._opened_in_test.add(opened.passing)
 
     def note_fired(self, now: Instant) -> None:
         """There was a gun."""
@@ -77,6 +80,17 @@ class Moding:
     def tick(self, now: Instant) -> None:
         """Time has passed."""
         self._carry_out(self._modes.tick(now.mono_ns), now)
+
+    def in_its_mode(self, split: Split) -> Split:
+        """What opened before the test is none of it: left out as a test, its revision would take the crossing away."""
+        if split.mode == "test" and split.passing not in self._opened_in_test:
+            return replace(split, mode="race")
+        return split
+
+    def note_put_right(self, split: Split, at: Instant) -> None:
+        """The clock was put right, and this was told again for it: from here on this is its highest revision."""
+        if split.passing in self._tested:
+            self._tested[split.passing] = (self._tested[split.passing][0], at, split)
 
     def note_told(self, split: Split, at: Instant, now: Instant) -> None:
         """A split was told: one of a test may have to be told again."""
@@ -107,7 +121,7 @@ class Moding:
 
     def new_epoch(self) -> None:
         """The log goes on in another file."""
-        self._modes.new_epoch()
+        self._modes.new_epoch(has_gun=self._logbook.count_of("gun") > 0)
 
     def _carry_out(self, change: Change | None, now: Instant, by: str = "") -> None:
         if change is None:
@@ -116,5 +130,9 @@ class Moding:
         kind: NoticeKind = "released" if change.mode == "released" else "mode"
         self._logbook.notice(Noted(now, kind, f"mode {change.mode}: {change.says}", by))
         self._was_race |= change.was_race
-        if not change.was_race:
+        if change.mode != "test":
+            self._opened_in_test.clear()
+        if change.mode == "test":  # perhaps asked for again: of the one that goes on, the last minute may be the race
+            self._tested = {key: one for key, one in self._tested.items() if one[0].mono_ns >= now.mono_ns - CROWD_NS}
+        elif not change.was_race:
             self._tested.clear()

@@ -79,9 +79,9 @@ class Recorder:
         self._last_read_utc_ns: int | None = None
         self._trouble = ""
         self._report_due_ns = 0
-        self._righting = Righting(journal, lines, teller)
         self._logbook = Logbook(journal, teller, clock.quality())
         self._moding = Moding(modes, self._logbook)
+        self._righting = Righting(journal, lines, teller, self._moding.note_put_right)
         self.report = self._make_report(clock.now())
 
     # ---- from any thread -------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Recorder:
 
     def _take_one(self, given: Input | AskedMode | AskedLeave) -> None:
         if isinstance(given, AskedMode | AskedLeave):
-            self._moding.ask(given, self._clock.now(), has_crossings=self._lines.chips_heard() > 0)
+            self._moding.ask(given, self._clock.now(), has_crossings=bool(self._splits or self._lines.chips_heard()))
         else:
             self.give(given)
 
@@ -220,7 +220,7 @@ class Recorder:
                     self._heard.append(self._teller.heard(told, self._logbook.quality))
             else:
                 quality = self._righting.quality_of(told, self._clock.now(), self._logbook.quality)
-                split = self._teller.split(told, quality)
+                split = self._moding.in_its_mode(self._teller.split(told, quality))
                 at = Instant(told.utc_ns, told.mono_ns)
                 self._logbook.say(split, at)
                 self._moding.note_told(split, at, now)
@@ -230,6 +230,7 @@ class Recorder:
             again = ToldAgain(now, passings)
             self._lines.give(again)
             self.journal.keep(again)
+            self._righting.begin_anew()
 
     def _wait_s(self) -> float:
         if self._righting.is_at_work:

@@ -45,7 +45,8 @@ def replies(data: bytes, answer: Answer) -> Iterator[Reply]:
     for key in ("id", "do"):
         value = command.get(key)
         if not (isinstance(value, str) and 0 < len(value) <= ID_CHARACTERS):
-            yield refusal(its_id, f"{key}: found {value!r:.80}, expected text, 1 to {ID_CHARACTERS} characters")
+            found = f"found {value!r:.80}" if key in command else "missing"
+            yield refusal(its_id, f"{key}: {found}, expected text, 1 to {ID_CHARACTERS} characters")
             return
     try:
         answered = answer(command)

@@ -15,7 +15,7 @@ import msgspec
 from reader.before import Told, last_told, why_deaf
 from reader.clock import Clock
 from reader.errors import DiskRefused, JournalDamaged
-from reader.journal import Journal
+from reader.journal import Journal, JournalView
 from reader.journal.aside import finish_setting_aside, set_aside, take_in_all
 from reader.journal.ballast import Ballast
 from reader.journal.steady import SteadyJournal, take_in_left_over
@@ -163,25 +163,33 @@ def began(last: LastKnown | None, clock: Clock, alive_ns: int | None) -> Began:
 
 
 def last_raced_ns(journal: SteadyJournal, clock: Clock) -> int | None:
-    """When the last split of this epoch in mode race was, on this boot's monotonic clock; None if there is none.
+    """When the last split of this mat in mode race was, on this boot's monotonic clock; None if there is none.
+
+    In whichever epoch: a spell without a disk has one of its own.
 
     Where it can't be known how long ago that was, it is now: better a test refused than a race taken for a test.
     """
     view = journal.view()
     try:
-        for entry in view.last_told(journal.epoch, "split", SPLITS_LOOKED_AT):
-            split = _split.decode(entry.body)
-            if split.mode != "race":
-                continue
-            now = clock.now()
-            if split.boot == clock.boot:
-                return min(entry.mono_ns, now.mono_ns)
-            if split.clock.synced and clock.quality().synced:
-                return now.mono_ns - max(0, now.utc_ns - entry.utc_ns)
-            return now.mono_ns
-        return None
+        rows = view.epochs()
+        raced = [_raced_ns(view, row.epoch, clock) for row in rows if row.identity == rows[-1].identity]
+        return max((at_ns for at_ns in raced if at_ns is not None), default=None)
     finally:
         view.close()
+
+
+def _raced_ns(view: JournalView, epoch: str, clock: Clock) -> int | None:
+    for entry in view.last_told(epoch, "split", SPLITS_LOOKED_AT):
+        split = _split.decode(entry.body)
+        if split.mode != "race":
+            continue
+        now = clock.now()
+        if split.boot == clock.boot:
+            return min(entry.mono_ns, now.mono_ns)
+        if split.clock.synced and clock.quality().synced:
+            return now.mono_ns - max(0, now.utc_ns - entry.utc_ns)
+        return now.mono_ns
+    return None
 
 
 class Resumed(NamedTuple):

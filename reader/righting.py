@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from reader.errors import JournalError
 from reader.journal import JournalView
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
+from reader.messages import Split
 from reader.model import ClockQuality, Instant, PutRight, Reads
 from reader.passing import Told
 from reader.retelling import Anchor, Retelling, Steady, anchors_in, is_touched, last_anchors, linked
@@ -15,12 +18,18 @@ from reader.telling import Teller, encode
 
 
 class Righting:
-    """One piece of it at each :meth:`step`, so that what is new always goes first; belongs to the recorder's thread."""
+    """One piece of it at each :meth:`step`, so that what is new always goes first; belongs to the recorder's thread.
 
-    def __init__(self, journal: SteadyJournal, lines: Lines, teller: Teller) -> None:
+    ``put_right`` is called with each split that was told again, and its moment.
+    """
+
+    def __init__(
+        self, journal: SteadyJournal, lines: Lines, teller: Teller, put_right: Callable[[Split, Instant], None]
+    ) -> None:
         self._journal = journal
         self._lines = lines
         self._teller = teller
+        self._put_right = put_right
         self._steady = Steady()
         self._now: Retelling | None = None
         self._epoch = ""
@@ -39,6 +48,12 @@ class Righting:
         """The gate has told this passing: it is right, as told."""
         if self._now is not None:
             self._told_since.add(passing)
+
+    def begin_anew(self) -> None:
+        """Splits of this boot were told again for another reason, as they stood: what is to be put right is others."""
+        if self._now is not None and self._now.boot == self._teller.boot:
+            self._end()
+            self._is_done = False
 
     def note_reads(self, reads: Reads) -> None:
         """A reader's own clock may tie this boot to an earlier one."""
@@ -66,6 +81,8 @@ class Righting:
         if batch := self._now.batch(self._told_since):
             for again in batch:
                 self._journal.append(again.type, again.utc_ns, again.mono_ns, encode(again.body))
+                if isinstance(again.body, Split):
+                    self._put_right(again.body, Instant(again.utc_ns, again.mono_ns))
             self._give(
                 PutRight(now, self._now.boot, self._now.offset_ns, [again.passing for again in batch if again.passing])
             )

@@ -6,11 +6,11 @@ import logging
 import signal
 import sys
 import threading
-from types import FrameType
 
 from reader.clock import Clock, SystemClock
 from reader.config import Config
 from reader.daemon import Daemon
+from reader.signals import stopping_at
 
 SWITCH_INTERVAL_S = 0.0005  # a thread at work must not hold up the one that stamps: measured 10 ms against 1.3
 
@@ -23,26 +23,20 @@ def serve(config: Config, *, clock: Clock | None = None, config_trouble: str = "
     ``config_trouble``: what is wrong with the file that should have been used, for the status.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    stopping = threading.Event()
-    if clock is None:
-        clock = watched = SystemClock()
-        threading.Thread(target=watched.watch, args=(stopping, _note_step), name="clock", daemon=True).start()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    try:
-        while not stopping.is_set():
-            daemon = Daemon(config, clock, config_trouble)
-            daemon.start()
-            try:
-                daemon.watch(stopping)
-            finally:
-                daemon.stop()
-    finally:
-        stopping.set()
+    with stopping_at(signal.SIGTERM, signal.SIGINT) as stopping:
+        if clock is None:
+            clock = watched = SystemClock()
+            threading.Thread(target=watched.watch, args=(stopping, _note_step), name="clock", daemon=True).start()
+        try:
+            while not stopping.is_set():
+                daemon = Daemon(config, clock, config_trouble)
+                daemon.start()
+                try:
+                    daemon.watch(stopping)
+                finally:
+                    daemon.stop()
+        finally:
+            stopping.set()
 
 
 def _note_step() -> None:

@@ -20,12 +20,13 @@ MODULES = {
     for path in sorted((ROOT / "reader").rglob("*.py"))
 }
 
-WORDS = "model errors clock config passing moment messages"
+WORDS = "model errors wording clock config passing moment messages"
 
 # A room, and the rooms it may import; its own always. A room is a module or a folder; the longest name counts.
 LAW = {
     "model": "",
     "errors": "",
+    "wording": "",
     "clock": "model errors",
     "config": "model errors",
     "messages": "model",
@@ -43,7 +44,7 @@ LAW = {
     "retelling": f"{WORDS} journal telling",
     "righting": f"{WORDS} gate lines telling journal retelling",
     "logbook": f"{WORDS} telling journal",
-    "modes": "model errors",
+    "modes": "model errors wording",
     "moding": f"{WORDS} telling logbook modes journal",
     "report": f"{WORDS} gate lines journal",
     "before": f"{WORDS} journal",
@@ -60,7 +61,8 @@ LAW = {
     "replies": "errors",
     "answers": f"{WORDS} links box journal moding replies uplink.wire",
     "copying": f"{WORDS} journal uplink.wire",
-    "serving": f"{WORDS} daemon",
+    "signals": "",
+    "serving": f"{WORDS} daemon signals",
     "daemon": f"{WORDS} copying links answers gate lines telling journal recorder resume uplink uplink.wire box health",
     "schema": f"{WORDS} uplink.wire box",
     "racecontrol": f"{WORDS} uplink.wire uplink.broker",

@@ -49,7 +49,10 @@ class ControlServer:
         self._accepting.start()
 
     def stop(self, limit_s: float = 2.0) -> None:
-        """Lets the clients go and removes the socket's file; a command still at work after ``limit_s`` is left."""
+        """Lets the clients go and removes the socket's file; a command still at work after ``limit_s`` is left.
+
+        What was asked before is answered: `assign` too, by which it is stopped.
+        """
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which closing alone does not
@@ -57,12 +60,13 @@ class ControlServer:
         self._listener.close()
         with self._lock:
             clients = list(self._clients.items())
-        for client, _ in clients:
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
         end = time.monotonic() + limit_s
-        for _, thread in clients:
-            thread.join(max(0.0, end - time.monotonic()))
+        for how in (socket.SHUT_RD, socket.SHUT_RDWR):
+            for client, _ in clients:
+                with contextlib.suppress(OSError):
+                    client.shutdown(how)
+            for _, thread in clients:
+                thread.join(max(0.0, end - time.monotonic()))
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, TextIO
 
 import typer
@@ -20,6 +19,7 @@ from reader.line.capture import Piece, line_from_piece
 from reader.line.port import Port
 from reader.line.protocols import Conversation, Decoder, load
 from reader.model import NS_PER_S, Chunk
+from reader.signals import stopping_at
 
 READ_WAIT_S = 0.1
 SILENT_NS = NS_PER_S // 20
@@ -50,7 +50,7 @@ def capture(
     clock = SystemClock()
     _refuse_to_overwrite(file, force=force)
     with ExitStack() as closing:
-        stopping = closing.enter_context(stop_on_signals())
+        stopping = closing.enter_context(stopping_at(signal.SIGINT, signal.SIGTERM))
         line = Port(port, baud or (family.baud if family else BAUD), clock)
         closing.callback(line.close)
         recording = _Recording(line, closing.enter_context(_opened(file, force=force)), clock)
@@ -156,19 +156,3 @@ def _opened(file: str, *, force: bool) -> Iterator[TextIO]:
 def _refuse_to_overwrite(file: str, *, force: bool) -> None:
     if file != "-" and not force and Path(file).exists():
         raise UsageError(f"{file}: is there already. Choose another name, or overwrite it with --force.")
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Set by Ctrl-C and SIGTERM, as long as it is looked at."""
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from rich.table import Table
 from reader.cli.naming import SocketOption, tell
 from reader.cli.run import ConfigOption
 from reader.clocks import Clocks, ReaderClockLook
+from reader.wording import counted
 
 SET_LIMIT_S = 60.0
 
@@ -68,5 +69,5 @@ def _stands(one: ReaderClockLook) -> str:
     if one.drift_ppm is not None:
         words.append(f"{abs(one.drift_ppm):.1f} ppm {'slow' if one.drift_ppm < 0 else 'fast'}")
     if one.steps:
-        words.append(f"was set {one.steps} times")
+        words.append(f"was set {counted(one.steps, 'time')}")
     return ", ".join(words) or "shows no date"

@@ -6,10 +6,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -28,6 +26,8 @@ from reader.racecontrol.expecting import Expecting
 from reader.racecontrol.outlook import Outlook
 from reader.racecontrol.starters import load_starters
 from reader.racecontrol.store import CrossingsFile, News, Store
+from reader.signals import stopping_at
+from reader.wording import counted
 
 POLL_S = 0.1
 SHOW_NS = NS_PER_S // 2
@@ -83,7 +83,7 @@ def collect(
         try:
             for copy in read or ():
                 desk.read(copy)
-            with _until_told_to_end() as ending:
+            with stopping_at(signal.SIGINT, signal.SIGTERM) as ending:
                 desk.serve(clock, ending, duration)
         finally:
             desk.finish()
@@ -103,7 +103,7 @@ class _Desk:
         self._outlook = outlook
         self._crossings = crossings
         self._as_json = as_json
-        self._said: dict[str, str] = {}
+        self._said = {"broker": collector.trouble}  # not connected yet: nobody has tried
 
     def read(self, path: Path) -> None:
         """Take in a box's second copy: one file of entries, or all in a folder. UsageError if there is none."""
@@ -116,7 +116,7 @@ class _Desk:
                 count = self._read_file(file)
             except OSError as error:
                 raise UsageError(f"--read {file}: {error.strerror}") from error
-            print(f"{file}: {count} lines read", file=sys.stderr)
+            print(f"{file}: {counted(count, 'line')} read", file=sys.stderr)
 
     def _read_file(self, path: Path) -> int:
         number = 0
@@ -198,19 +198,3 @@ def _course(points: str | None) -> tuple[str, ...]:
         if not re.fullmatch(LEVEL, point):
             raise UsageError(f'--points: found "{points}", expected points with commas between, as start,05k,finish')
     return course
-
-
-@contextmanager
-def _until_told_to_end() -> Iterator[threading.Event]:
-    """Set by Ctrl-C and SIGTERM: what has come is written, and the mats hear of it, before it ends."""
-    ending = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ending.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ending
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,6 +10,7 @@ from reader.model import NS_PER_S
 from reader.racecontrol.collector import Collector
 from reader.racecontrol.epochs import Epoch
 from reader.racecontrol.mats import MatState
+from reader.wording import counted
 
 QUIET_NS = 30 * NS_PER_S  # a mat says how it is every 10 s
 
@@ -42,13 +43,13 @@ def line(collector: Collector, now_ns: int | None) -> str:
 
 def _sums(collector: Collector) -> str:
     mats = collector.mats.values()
-    sums = f"{sum(mat.passings for mat in mats)} passings of {len(mats)} mats"
+    sums = f"{counted(sum(mat.passings for mat in mats), 'passing')} of {counted(len(mats), 'mat')}"
     lost = sum(epoch.missing - epoch.missing_unlost for epoch in collector.epochs.values())
     missing = sum(epoch.missing_unlost for epoch in collector.epochs.values())
     if missing:
-        sums += f", {missing} entries missing"
+        sums += f", {counted(missing, 'entry')} missing"
     if lost:
-        sums += f", {lost} entries lost at their mats"
+        sums += f", {counted(lost, 'entry')} lost at {'its mat' if lost == 1 else 'their mats'}"
     if collector.doubled:
         sums += f", {collector.doubled} came again"
     return sums

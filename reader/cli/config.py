@@ -12,6 +12,7 @@ from rich.text import Text
 
 from reader.cli.run import ConfigOption, look_at_files
 from reader.config import Config, find, load
+from reader.wording import counted
 
 app = typer.Typer(help="The configuration, mat.toml.", no_args_is_help=True)
 
@@ -33,9 +34,9 @@ def check(config: ConfigOption = None) -> None:
     bibs = look_at_files(settings)
     console = Console(highlight=False, markup=False)
     count = len(settings.readers)
-    parts = [f"{count} {'reader' if count == 1 else 'readers'}"]
+    parts = [counted(count, "reader")]
     if bibs:
-        parts.append(f"{len(bibs)} chips of {len(set(bibs.values()))} bibs")
+        parts.append(f"{counted(len(bibs), 'chip')} of {counted(len(set(bibs.values())), 'bib')}")
     console.print(f"{settings.source}: {', '.join(parts)}: fine", soft_wrap=True)
     console.print(_table_of(settings))
 

@@ -15,8 +15,8 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ from reader.cli.demo_stage import MAT, VERSION, Stage
 from reader.cli.simulate import FAMILIES, Family
 from reader.clock import SystemClock
 from reader.errors import TimingMatError, UsageError
+from reader.signals import stopping_at
 from reader.simulator.line import PseudoTerminal
 from reader.simulator.play import Reader, play
 from reader.simulator.race import Crossing, made_race
@@ -64,7 +65,7 @@ def demo(
     if find_spec("amqtt") is None:
         raise UsageError('the demo brings a broker of its own, which is not installed: pip install -e ".[demo]"')
     with ExitStack() as closing:
-        told_to_stop = closing.enter_context(_stop_on_signals())
+        told_to_stop = closing.enter_context(stopping_at(signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         folder = Path(closing.enter_context(TemporaryDirectory(prefix="timing-mat-demo-")))
         broker_port = _free_port(port or 0)
         line = closing.enter_context(PseudoTerminal())
@@ -183,19 +184,6 @@ def _mat_toml(folder: Path, line: str, protocol: Family, port: int) -> str:
         [box]
         control = {json.dumps(str(folder / "control.sock"))}
     """
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Set by Ctrl-C, by SIGTERM and by the terminal's going: each ends the demo in order, counted and cleaned up."""
-    told = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in numbers}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port(asked: int) -> int:

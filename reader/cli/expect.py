@@ -82,7 +82,7 @@ def expect(
     there, and collect publishes it with all that it computes. Without it, it is published from here, to the mats of
     the point that have ever said a word: only where no collect computes, for its next word would replace it.
 
-    Example: timing-mat expect finish --db race.db --arm-sweep E28011700000000000000001
+    Example: timing-mat expect finish --db chicago-2023.db --arm-sweep E28011700000000000000001
     """
     said = _wish_from_options(
         count=count,

@@ -23,6 +23,7 @@ from reader.copying.reading import Copied, is_copy
 from reader.errors import UsageError
 from reader.journal import EpochRow, JournalView
 from reader.uplink import wire
+from reader.wording import counted
 
 PAGE = 500
 
@@ -42,6 +43,9 @@ class What(StrEnum):
     PASSINGS = "passings"
     ENTRIES = "entries"
     READS = "reads"
+
+
+ONE_OF = {What.PASSINGS: "passing", What.ENTRIES: "entry", What.READS: "read"}
 
 
 class Format(StrEnum):
@@ -96,9 +100,9 @@ def export(
                 count += 1
             progress.update(task, completed=done)
     if copied is not None and copied.torn:
-        print(f"{copied.torn} lines were not whole, and are left out", file=sys.stderr)
+        print(f"{counted(copied.torn, 'line')} not whole: left out", file=sys.stderr)
     if out is not None:
-        print(f"{count} {what} written to {out}")
+        print(f"{counted(count, ONE_OF[what])} written to {out}")
 
 
 def _writer(file: TextIO, form: Format, columns: list[str]) -> Callable[[Row], object]:

@@ -27,6 +27,7 @@ from reader.passing import Rules
 from reader.regate import Highest, Regate
 from reader.telling import Teller, encode, time_error_ms
 from reader.uplink import wire
+from reader.wording import counted
 
 SQLITE = b"SQLite format 3\x00"
 PAGE = 500
@@ -38,7 +39,7 @@ Antenna = Annotated[int, Meta(ge=1)]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One read of a file of JSON lines; ``at_ns``: when it arrived, if later than read."""
+    """One read of a file of JSON lines; ``at_ns``: when it arrived, where that is not ``utc_ns``, when it was read."""
 
     chip: Chip
     utc_ns: int
@@ -105,12 +106,14 @@ def regate(
         for payload in found:
             target.write(payload.decode() + "\n")
     if out is not None:
-        print(f"{len(found)} splits written to {out}")
+        print(f"{counted(len(found), 'split')} written to {out}")
 
 
 def _is_journal(path: Path) -> bool:
     if str(path) == "-":
         return False
+    if path.is_dir():
+        raise UsageError(f"{path}: found a folder, expected one file: a journal, or a second copy's EPOCH.reads.jsonl")
     with path.open("rb") as file:
         return file.read(len(SQLITE)) == SQLITE
 
@@ -179,8 +182,9 @@ def _from_lines(path: Path, changes: Changes) -> Iterator[tuple[bytes, str]]:
                 continue
             place = f"{path}, line {number}"
             row = _row(text, place)
-            if row.at_ns is not None and row.at_ns < max(at_ns, row.utc_ns):
-                raise UsageError(f"{place}: found at_ns {row.at_ns}, expected none before the line above or utc_ns")
+            # It may lie a few ms before utc_ns: a reader's clock is held against this box's to within its error.
+            if row.at_ns is not None and row.at_ns < at_ns:
+                raise UsageError(f"{place}: found at_ns {row.at_ns}, expected none before the line above: {at_ns}")
             at_ns = max(at_ns, row.utc_ns) if row.at_ns is None else row.at_ns
             if not again.admit(row.reader, row.line, rules):
                 raise UsageError(f"{place}: found reader {row.reader!r} on another line than before")

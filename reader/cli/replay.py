@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from reader.cli.capture import stop_on_signals
 from reader.cli.naming import line_from_options
 from reader.clock import Clock, SystemClock
 from reader.errors import UsageError
 from reader.line.capture import Piece, pieces_from_lines
 from reader.model import NS_PER_S
+from reader.signals import stopping_at
 from reader.simulator.line import Line
 
 TURN_S = 0.05
@@ -40,7 +41,7 @@ def replay(
     """
     for _ in pieces_of(file):
         break  # a file that is none is said before the line is there
-    with stop_on_signals() as stopping, line_from_options(link, tcp) as line:
+    with stopping_at(signal.SIGINT, signal.SIGTERM) as stopping, line_from_options(link, tcp) as line:
         print(f"{file} on {line.address}", flush=True)
         count, size = play_capture(looped(file) if loop else pieces_of(file), line, speed=speed, stop=stopping)
     print(f"{count} chunks, {size} bytes")

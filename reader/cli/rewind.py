@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from reader.cli.naming import SocketOption, tell_in_pages
 from reader.cli.run import ConfigOption
+from reader.wording import counted
 
 PAGE_LIMIT_S = 60.0
 
@@ -52,4 +53,4 @@ def rewind(
                 print(json.dumps(entry, ensure_ascii=False))
                 count += 1
             progress.update(task, total=page["pages"], completed=page["page"])
-    print(f"{count} entries", file=sys.stderr)
+    print(counted(count, "entry"), file=sys.stderr)

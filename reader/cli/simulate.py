@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from importlib import import_module
@@ -21,10 +20,12 @@ from reader.cli.naming import line_from_options
 from reader.clock import SystemClock
 from reader.errors import UsageError
 from reader.model import NS_PER_S
+from reader.signals import stopping_at
 from reader.simulator.faults import FAULTS, READER_FAULTS, fault_from_text
 from reader.simulator.play import Reader, play, truth_from_told
 from reader.simulator.race import Crossing, made_race, race_from_file
 from reader.simulator.signal import Mat, Told
+from reader.wording import counted
 
 MADE_RACE_HOUR = 8  # when a made race of a given day begins, UTC
 
@@ -156,7 +157,7 @@ def simulate(
     mat = Mat(reads=reads, antennas=antennas, disorder_s=disorder, repeats=repeats)
 
     with ExitStack() as closing:
-        stop = closing.enter_context(_stop_on_signals())
+        stop = closing.enter_context(stopping_at(signal.SIGINT, signal.SIGTERM))
         told_to = None
         if truth is not None:
             try:
@@ -165,7 +166,7 @@ def simulate(
                 raise UsageError(f"--truth {truth}: can't be written: {error.strerror}.") from error
         line = line_from_options(link, tcp)
         closing.enter_context(line)
-        print(f"{protocol} reader on {line.address}, {count} crossings", flush=True)
+        print(f"{protocol} reader on {line.address}, {counted(count, 'crossing')}", flush=True)
         progress = closing.enter_context(_progress())
         task = progress.add_task("crossings", total=count)
 
@@ -203,17 +204,6 @@ def _begin_ns(day: date | None) -> int:
     if day is None:
         return SystemClock().now().utc_ns
     return int(datetime(day.year, day.month, day.day, MADE_RACE_HOUR, tzinfo=UTC).timestamp()) * NS_PER_S
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _progress() -> Progress:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from reader.cli.naming import SocketOption, tell
 from reader.cli.run import ConfigOption
+from reader.wording import counted
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red", "unknown": "dim"}
 
@@ -47,11 +48,12 @@ def _show(said: dict[str, object], console: Console) -> None:
     counts, on_mat, teardown = said["counts"], said["on_mat"], said["teardown"]
     assert isinstance(counts, dict)  # noqa: S101 - likewise
     assert isinstance(on_mat, dict)  # noqa: S101 - likewise
+    assert isinstance(said["last_seq"], int)  # noqa: S101 - likewise
     assert isinstance(teardown, dict)  # noqa: S101 - likewise
     rejected = ", ".join(f"{reason} {count}" for reason, count in counts["rejected"].items()) or "none"
-    console.print(
-        f"{counts['reads']} reads, {counts['chips']} chips, {counts['splits']} splits, {on_mat['count']} on the mat now"
-    )
+    sums = ", ".join(counted(counts[f"{one}s"], one) for one in ("read", "chip", "split"))
+    console.print(f"{sums}, {on_mat['count']} on the mat now")
     console.print(f"rejected on the line: {rejected}; last read: {said['last_read'] or 'none yet'}")
-    console.print(f"epoch {said['epoch']}: {said['last_seq']} entries, {said['backlog']} not yet delivered")
+    entries = counted(said["last_seq"], "entry")
+    console.print(f"epoch {said['epoch']}: {entries}, {said['backlog']} not yet delivered")
     console.print(f"{teardown['verdict']}: {escape('; '.join(teardown['reasons']))}")

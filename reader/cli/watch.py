@@ -19,6 +19,7 @@ from reader.config import MqttSettings
 from reader.errors import BrokerUnreachable
 from reader.model import NS_PER_S
 from reader.racecontrol.subscriber import Board, Mat, Subscriber, Told
+from reader.wording import counted
 
 POLL_S = 0.1
 ROWS_BESIDE_TABLES = 10  # headings, frames and the last line
@@ -86,9 +87,9 @@ def _print_lines(board: Board, subscriber: Subscriber) -> None:
 
 def view(board: Board, trouble: str, rows: int) -> Group:
     """All there is to see: the latest ``rows`` passings, the boxes, and a line of sums."""
-    sums = f"{board.splits} splits"
+    sums = counted(board.splits, "split")
     if board.gaps:
-        sums += f", {board.gaps} entries missing in between"
+        sums += f", {counted(board.gaps, 'entry')} missing in between"
     if board.doubled:
         sums += f", {board.doubled} told again"
     last = Text(f"{trouble}; trying again", style="bold red") if trouble else Text(sums, style="dim")

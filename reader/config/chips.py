@@ -56,6 +56,10 @@ def read_chip_rows(
                 names = [cell.lower() for cell in cells]
                 if "chip" in names and "bib" in names:
                     continue
+                if "chip" in names or "bib" in names:
+                    header = ",".join(cells)[:60]
+                    says = f'line {rows.line_num}: found the header "{header}", expected chip and bib in it'
+                    raise ConfigError(str(path), [says])
                 names = list(columns)
             found = _row_from(cells, names, bibs)
             problem = found if isinstance(found, str) else fault(found)

@@ -40,13 +40,14 @@ class Copied:
 
     def reads(self) -> Iterator[CopiedRead]:
         """The raw reads, each once, file by file."""
-        seen: set[tuple[str, str, int, int]] = set()
+        seen: set[tuple[object, ...]] = set()
         for file in self._files(are_reads=True):
             for line in self._lines(file):
                 read = self._decoded(_read, line)
                 if read is None:
                     continue
-                identity = (read.boot, read.reader, read.at_mono_ns, read.place)
+                # Of reads that waited for their reader's clock many are given at one moment, each the first of its own.
+                identity = (read.boot, read.reader, read.at_mono_ns, read.place, read.chip, read.mono_ns)
                 if identity not in seen:
                     seen.add(identity)
                     yield read

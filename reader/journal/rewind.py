@@ -25,6 +25,7 @@ PAGE_BYTES = 64 * 1024  # a slow line carries a split between two pages
 LIMIT = 20_000  # entries for one question
 ENVELOPE_BYTES = 200
 STRIDE = 1_000  # seqs looked through by one statement
+MOST = 1 << 24  # entries of one epoch; a damaged file may claim any number
 
 
 class Wanted(NamedTuple):
@@ -103,7 +104,7 @@ class Rewind:
 
     def _look(self, file: int, epoch: str, last_seq: int, wanted: Wanted) -> Iterator[Place]:
         first = max(1, wanted.from_seq or 1)
-        last = last_seq if wanted.through_seq is None else min(last_seq, wanted.through_seq)
+        last = min(last_seq, wanted.through_seq or MOST, MOST)
         for low in range(first, last + 1, STRIDE):
             high = min(low + STRIDE - 1, last)
             for seq, size in self._views[file].sizes(

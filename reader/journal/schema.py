@@ -125,4 +125,4 @@ def translate(error: sqlite3.Error, path: Path) -> JournalError:
         return DiskFull(f"{path}: the disk is full; free some")
     if code is not None and code & 0xFF in DISK_ERRORS:
         return DiskRefused(f"{path}: the disk refused it ({error}); look at its free space, its mount and its health")
-    return JournalDamaged(f"{path}: not a journal that can be read ({error}); it is set aside and a fresh one begun")
+    return JournalDamaged(f"{path}: not a journal that can be read ({error})")

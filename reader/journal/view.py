@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from reader.journal.schema import connect_reading, translate
+from reader.journal.trust import crc_of
 from reader.model import Identity, Input
 
 _inputs = msgspec.msgpack.Decoder(list[Input])
@@ -91,14 +92,18 @@ class JournalView:
         ]
 
     def entries_at(self, epoch: str, seqs: list[int]) -> list[Entry]:
-        """Those entries of that epoch, as far as they are there, in order."""
+        """Those entries of that epoch, as far as they are there and as they were written, in order."""
+        has_crc = self._rows("SELECT 1 FROM pragma_table_info('entry') WHERE name = 'crc'")
+        rows = self._rows(
+            f"SELECT seq, type, utc_ns, mono_ns, body, {'crc' if has_crc else 'NULL'} FROM entry"  # noqa: S608 - constants
+            " WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?)"
+            " AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            (epoch, json.dumps(seqs)),
+        )
         return [
-            Entry(epoch, *row)
-            for row in self._rows(
-                "SELECT seq, type, body FROM entry WHERE epoch = (SELECT n FROM epoch WHERE epoch = ?)"
-                " AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
-                (epoch, json.dumps(seqs)),
-            )
+            Entry(epoch, columns[0], columns[1], columns[4])
+            for *columns, crc in rows
+            if crc is None or crc == crc_of(epoch, *columns)
         ]
 
     def sizes(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from reader.clock import SystemClock
 from reader.config import MqttSettings
+from reader.config.reading import Reading
 from reader.errors import UsageError
 from reader.racecontrol.collector import Collector
 from reader.racecontrol.store import Store
 from reader.racecontrol.taken import Entry, entry_from
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.1
 
@@ -34,15 +36,24 @@ def follow(
     for the race so far; without it, memory. ``name``: acknowledge under it what is in that file, for mats that wait
     for this collector. ``with_test``: the splits of mode test too. ``mqtt``: other keys, as in `[mqtt]` of mat.toml.
 
-    A broker that can't be reached is tried for ever. UsageError for arguments that can't be, JournalError for the file.
+    A broker that can't be reached is tried for ever; what is wrong is logged as a warning, which stands on standard
+    error where no logging is set up. UsageError for arguments that can't be, JournalError for the file.
     """
     if name is not None and db is None:
         raise UsageError("name: found without db, expected both: only what is on disk is acknowledged")
-    try:
-        settings = msgspec.convert({"host": host, "port": port, **mqtt}, MqttSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{error}") from error
+    given = {"host": host, "port": port} | {key: _as_in_a_file(value) for key, value in mqtt.items()}
+    reading = Reading(Path.cwd(), {})
+    settings = reading.table(MqttSettings, given)
+    if reading.problems:
+        raise UsageError("\n".join(reading.problems))
     return _splits(settings, event, None if db is None else Path(db), name, with_test=with_test)
+
+
+def _as_in_a_file(value: object) -> object:
+    """As mat.toml would have it: paths are text, tuples are lists."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _splits(
@@ -54,13 +65,26 @@ def _splits(
         try:
             for body in store.splits():
                 yield from _wanted(entry_from(store.where, body.encode())[0], with_test=with_test)
+            told = collector.trouble  # not connected yet: nobody has tried
             while True:
                 for one in collector.turn(POLL_S):
                     yield from _wanted(one.split, with_test=with_test)
+                told = _tell(collector, told)
         finally:
             collector.finish()
     finally:
         store.close()
+
+
+def _tell(collector: Collector, told: str) -> str:
+    """Log what is wrong, once; the trouble that there is now."""
+    says = collector.says
+    while says:
+        log.warning(says.popleft())
+    trouble = collector.disk_trouble or collector.trouble
+    if trouble and trouble != told:
+        log.warning("%s; trying again", trouble)
+    return trouble
 
 
 def _wanted(split: Entry, *, with_test: bool) -> Iterator[Entry]:

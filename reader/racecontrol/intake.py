@@ -16,6 +16,7 @@ from reader.racecontrol.epochs import Epoch, Mat, Question, Questions
 from reader.racecontrol.mats import MatState
 from reader.racecontrol.taken import Entry
 from reader.uplink import wire
+from reader.wording import counted
 
 WHATS = (*wire.SEQUENCED, "status", "link", "reply")
 PENDING_BYTES = 64 * 1024 * 1024  # while the disk refuses; what comes beyond is asked for again later
@@ -179,7 +180,8 @@ class Intake:
             if not question.epoch.missing_unlost:
                 count, why = question.epoch.missing, next(iter(lost.values()))
                 where = "/".join(question.home)
-                self.says.append(f"{where}: {count} entries of epoch {question.epoch.name} are lost there: {why}")
+                entries = f"{counted(count, 'entry')} of epoch {question.epoch.name} {'is' if count == 1 else 'are'}"
+                self.says.append(f"{where}: {entries} lost there: {why}")
 
 
 def _check_speaker(topic: str, address: wire.Address, entry: Entry) -> None:

@@ -181,7 +181,7 @@ class Broker:
         except ssl.SSLError as error:
             raise tls_trouble(error, where, self._settings) from error
         except (OSError, ValueError) as error:
-            raise BrokerUnreachable(f"broker {where}: {words(error)}") from error
+            raise BrokerUnreachable(f"broker {where}: {words(error)}{_remedy(error)}") from error
         try:
             connection.wait_for_connack(connack_limit_s, is_wanted)
         except BrokerError as error:
@@ -377,6 +377,7 @@ class Connection:
             self._end(BrokerRefused(f"broker {self.where} ended the connection: {reason}"))
         elif not self._is_open:
             did = "answered what is not MQTT" if reason.value == PROTOCOL_ERROR else "closed it without an answer"
+            did += ": it is no MQTT broker, or that port wants TLS (ca_file)"
             self._end(_NoConnack(f"broker {self.where}: took the connection and {did}"))
         elif reason.value == PROTOCOL_ERROR:
             self._end_for_nonsense()
@@ -426,6 +427,13 @@ class _Client(Client):
     def _create_socket(self) -> GatheringSocket:
         self.gathering = GatheringSocket(cast(socket.socket, super()._create_socket()))
         return self.gathering
+
+
+def _remedy(error: Exception) -> str:
+    """What to look at when there is no way to an address, or ""."""
+    if isinstance(error, ConnectionRefusedError):
+        return "; is a broker running there, and is that its port?"
+    return "; look at that name, and at the network" if isinstance(error, socket.gaierror) else ""
 
 
 def _reason_in_words(reason: ReasonCode) -> str:

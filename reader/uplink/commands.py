@@ -18,6 +18,7 @@ from reader.uplink import wire
 from reader.uplink.broker import Arrived, Outgoing
 
 AT_ONCE = 4
+REWINDS = 2  # of these: on a slow line they take minutes, and a gun or a release must get through
 BURST = 50  # commands at once, and then so many a second:
 A_SECOND = 10
 PAGES_READY = 2
@@ -38,6 +39,7 @@ class Commands:
         self._singles: deque[Outgoing] = deque(maxlen=SINGLE_KEPT)
         self._pages: deque[Outgoing] = deque()
         self._at_work = 0
+        self._rewinds = 0
         self._allowance = float(BURST)
         self._allowed_ns = 0
         self._page_due_ns = 0
@@ -77,7 +79,10 @@ class Commands:
         return self._singles.popleft() if self._singles else None
 
     def next_page(self, now_ns: int) -> Outgoing | None:
-        """The next page of a rewind, if the last one has arrived; to be asked when nothing else waits."""
+        """The next page of a rewind, if the last one has arrived; to be asked when of the log nothing may go now.
+
+        That is not when all of it has gone: while nobody listens for splits they are held, perhaps for ever.
+        """
         if self._is_page_out or now_ns < self._page_due_ns:
             return None
         with self._changed:
@@ -111,18 +116,34 @@ class Commands:
         if not asked or "+" in asked or "#" in asked or "\0" in asked or asked.startswith("$"):
             return self._topic
         is_ours = asked == self._prefix or asked.startswith(f"{self._prefix}/")
-        return self._topic if is_ours and not asked.endswith("/reply") else asked
+        is_for_replies = asked.endswith("/reply") or asked.startswith(f"{self._topic}/")
+        return self._topic if is_ours and not is_for_replies else asked
 
     # ---- in a command's thread -----------------------------------------------------------------------------
 
     def _carry_out(self, arrived: Arrived, to: str, connection: int) -> None:
+        is_rewind = False
         try:
             for reply in replies(arrived.payload, self._answer):
+                if "page" in reply and not is_rewind:
+                    is_rewind = self._begin_rewind()
+                    if not is_rewind:
+                        says = f"{REWINDS} rewinds are being given out already; ask again"
+                        self._hand_over(_outgoing(to, arrived, _refused(arrived, says)), connection, is_page=False)
+                        break
                 if not self._hand_over(_outgoing(to, arrived, reply), connection, is_page="page" in reply):
                     break
         finally:
             with self._changed:
                 self._at_work -= 1
+                self._rewinds -= is_rewind
+
+    def _begin_rewind(self) -> bool:
+        """Whether there is room for one more."""
+        with self._changed:
+            has_room = self._rewinds < REWINDS
+            self._rewinds += has_room
+        return has_room
 
     def _hand_over(self, message: Outgoing, connection: int, *, is_page: bool) -> bool:
         """Wait until there is room for it; False where nobody waits for it any more."""

@@ -162,6 +162,7 @@ class Uplink:
                 self._turn(connection)
             self._take_leave(connection)
         finally:
+            self._commands.begin()
             self._is_connected = False
             self._note_answers(connection, self._clock.mono_ns())  # what came together with the end
             connection.drop()
@@ -195,7 +196,7 @@ class Uplink:
             entry, sent = next_one
             topic = wire.topic(sent.backlog.identity, entry.type, self._settings.prefix)
             connection.publish(Outgoing(topic, wire.payload(sent.backlog.identity, entry)), sent)
-        if not self._backlogs.has_unsent and connection.room > 0 and (page := self._commands.next_page(now_ns)):
+        if connection.room > 0 and (page := self._commands.next_page(now_ns)):
             connection.publish(page, PAGE)
         if now_ns >= self._tell_due_ns:
             self._tell(now_ns)
@@ -276,7 +277,6 @@ class Uplink:
                 self._turn(connection)
                 if not connection.outstanding and not self._backlogs.has_unsent:
                     break
-            self._commands.begin()
             limit_ns = self._clock.mono_ns() + int(GOODBYE_S * NS_PER_S)
             connection.publish(self._presence.word("stopped"), "link")
             while connection.outstanding and self._clock.mono_ns() < limit_ns:

@@ -60,6 +60,7 @@ class Said:
             if address.what == "expect":
                 self.expect = None
             self.acks.pop(collector, None)
+            self.note_beyond(collector, "")
             return
         match wire.decode(arrived.topic, arrived.payload, self._prefix):
             case wire.Expect() as expect:

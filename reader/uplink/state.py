@@ -11,6 +11,7 @@ from reader.uplink.backlog import Backlogs
 from reader.uplink.presence import Presence
 from reader.uplink.said import Said
 from reader.uplink.wire import Expect
+from reader.wording import counted
 
 
 class UplinkState(NamedTuple):
@@ -65,6 +66,6 @@ def connected_in_words(
         return "warn", said.trouble
     late = {collector: count for one in backlogs.ours for collector, count in one.unstored.items() if count}
     if late:
-        waiting = ", ".join(f"{collector} ({count} entries)" for collector, count in late.items())
+        waiting = ", ".join(f"{collector} ({counted(count, 'entry')})" for collector, count in late.items())
         return "ok", f"connected to {where}; not yet acknowledged by {waiting}"
     return "ok", f"connected to {where}"

@@ -192,7 +192,7 @@ def test_what_there_is_to_see(mosquitto: Mosquitto, tmp_path: Path) -> None:
         collect.clock.ahead_ns += 40 * NS_PER_S
         now_ns = collect.clock.mono_ns()
         says = line(collect.collector, now_ns)
-        assert says == "4 passings of 2 mats, 1 entries missing; finish/backup lost; finish/finish-main silent"
+        assert says == "4 passings of 2 mats, 1 entry missing; finish/backup lost; finish/finish-main silent"
         console = Console(width=120, record=True, file=io.StringIO())
         console.print(view(collect.collector, now_ns, ["the disk is full"]))
         shown = console.export_text().splitlines()
@@ -468,5 +468,28 @@ def test_a_feed_gives_the_race_so_far_and_then_what_comes(mosquitto: Mosquitto) 
 def test_a_feed_says_what_can_not_be() -> None:
     with pytest.raises(UsageError, match="only what is on disk is acknowledged"):
         follow(EVENT, name="rc1")
-    with pytest.raises(UsageError, match="port"):
+    with pytest.raises(UsageError, match="port: found 99999, expected"):
         follow(EVENT, port=99999)
+    with pytest.raises(UsageError, match="pasword_file: there is no such key; did you mean"):
+        follow(EVENT, pasword_file="pw")
+
+
+def test_a_feed_takes_a_path_as_text_and_says_why_nothing_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reader.racecontrol.feed.Collector.turn", _ends_when_there_is_trouble)
+    for name in ("pw", Path("pw")):
+        caplog.clear()
+        with pytest.raises(InterruptedError):
+            next(follow(EVENT, username="rc", password_file=name))
+        [said] = caplog.messages
+        assert said.startswith(f"[mqtt] password_file {tmp_path / 'pw'}: No such file")
+        assert said.endswith("; trying again")
+
+
+def _ends_when_there_is_trouble(collector: Collector, poll_s: float, turn: Any = Collector.turn) -> Any:
+    """What a turn gives; InterruptedError, as a feed has no end of its own, once it told of the trouble before."""
+    if collector.trouble != "not connected yet":
+        raise InterruptedError
+    return turn(collector, poll_s)

@@ -68,9 +68,9 @@ def test_a_reply_bears_the_id_of_its_command(path: Path) -> None:
         (b"\xff\xfe", None, "not JSON"),
         (b"[" * 4000, None, "not JSON"),
         (b"[1]", None, "not a command: expected an object"),
-        (b'{"do":"ping"}', None, "id: found "),
+        (b'{"do":"ping"}', None, "id: missing, expected text"),
         (b'{"id":7,"do":"ping"}', None, "id: found "),
-        (b'{"id":"x"}', "x", "do: found "),
+        (b'{"id":"x"}', "x", "do: missing"),
         (b'{"id":"x","do":["ping"]}', "x", "do: found "),
         (b'{"id":"x","do":"dance"}', "x", "do: 'dance' is not a command"),
         (b'{"id":"x","do":"break"}', "x", "break failed inside the daemon; its log says how"),
@@ -164,6 +164,26 @@ def test_an_idle_client_is_dropped(tmp_path: Path) -> None:
     with client, replies:
         assert replies.readline() == b""
     server.stop()
+
+
+def test_what_was_asked_before_it_stops_is_answered(tmp_path: Path) -> None:
+    is_at_work = threading.Event()
+
+    def answer_slowly(command: dict[str, Any]) -> dict[str, Any]:
+        is_at_work.set()
+        wait_until(lambda: server._stopping.is_set(), what="that it is stopped")
+        threading.Event().wait(0.2)  # as long as the work takes still
+        return {"says": "done"}
+
+    server = ControlServer(tmp_path / "control.sock", answer_slowly)
+    server.start()
+    client, replies = connect(tmp_path / "control.sock")
+    with client, replies:
+        client.sendall(b'{"id":"a","do":"assign"}\n')
+        assert is_at_work.wait(10)
+        server.stop()
+        assert json.loads(replies.readline()) == {"id": "a", "ok": True, "says": "done"}
+        assert replies.readline() == b""
 
 
 def test_stopping_lets_the_clients_go(tmp_path: Path) -> None:

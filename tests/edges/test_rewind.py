@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,39 @@ def test_a_file_set_aside_that_can_not_be_read_hides_nothing_else(tmp_path: Path
     epoch = race(path, FakeClock(), 3)
     (tmp_path / "journal.aside-001-damaged.db").write_bytes(damage)
     assert {its for _, its, _ in rewind(path, Wanted())} == {epoch}
+
+
+def set_one_aside(path: Path, clock: FakeClock, damage: str) -> str:
+    """A race that was delivered, set aside for another and then damaged; its epoch."""
+    run = Run(path, clock)
+    run.begin_hearing()
+    for number in range(5):
+        run.hear((f"{number:04X}", -50))
+        run.wait(1)
+    run.wait(60)
+    epoch = run.recorder.journal.epoch
+    run.recorder.journal.delivered(epoch, run.recorder.journal.last_seq)
+    run.wait(10)
+    run.end()
+    race(path, clock, 3, replace(MAT, event="another"))
+    [aside] = files_aside(path)
+    with closing(sqlite3.connect(aside)) as connection:
+        assert connection.execute(damage).rowcount > 0
+        connection.commit()
+    return epoch
+
+
+def test_what_is_not_as_it_was_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    damage = "UPDATE entry SET body = CAST(replace(body, '\"nth\":1', '\"nth\":7') AS BLOB) WHERE seq = 4"
+    epoch = set_one_aside(path, FakeClock(), damage)
+    seqs = [seq for _, _, seq in rewind(path, Wanted(epoch=epoch))]
+    assert seqs == [1, 2, 3, *range(5, len(seqs) + 2)]
+
+
+def test_a_number_that_can_not_be_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    epoch = set_one_aside(path, FakeClock(), f"UPDATE entry SET seq = {1 << 60} WHERE seq = 4")
+    began_s = time.monotonic()
+    assert 4 not in [seq for _, _, seq in rewind(path, Wanted(epoch=epoch))]
+    assert time.monotonic() - began_s < 10

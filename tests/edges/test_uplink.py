@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from reader.config import MqttSettings
 from reader.errors import BrokerUnreachable
 from reader.messages import Heard
 from reader.model import ClockQuality, Identity
+from reader.replies import Answer, Command, Reply
 from reader.uplink import backlog, broker, publisher
 from reader.uplink.publisher import Uplink
 from tests.broker import Mosquitto, Received, Subscriber
@@ -25,16 +27,24 @@ from tests.fakes.log import FINISH, FakeEpoch, FakeLog
 from tests.waiting import free_port, wait_until
 
 LINK = "timing/chicago-2023/finish/finish-main/link"
+CMD = "timing/chicago-2023/finish/finish-main/cmd"
 
 
 @contextlib.contextmanager
-def running(log: FakeLog, port: int, settings: MqttSettings | None = None, *, starts: bool = True) -> Iterator[Uplink]:
+def running(
+    log: FakeLog,
+    port: int,
+    settings: MqttSettings | None = None,
+    *,
+    starts: bool = True,
+    answer: Answer = lambda _command: {},
+) -> Iterator[Uplink]:
     uplink = Uplink(
         settings=settings or MqttSettings(port=port),
         identity=FINISH,
         open_view=log.view,
         delivered=log.note_delivered,
-        answer=lambda command: {},
+        answer=answer,
         clock=SystemClock(),
     )
     if starts:
@@ -449,7 +459,7 @@ def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with running(FakeLog(), port) as uplink:
         wait_until(lambda: uplink.state.word == "fail", what="the trouble, told")
-        assert uplink.state.says == f"broker 127.0.0.1:{port}: Connection refused"
+        assert uplink.state.says.startswith(f"broker 127.0.0.1:{port}: Connection refused; is a broker running there")
 
 
 def _cut(uplink: Uplink) -> None:
@@ -461,3 +471,66 @@ def _cut(uplink: Uplink) -> None:
     for of, name in ((uplink._broker, "connect"), (uplink, "_turn")):
         setattr(of, name, fail)
     uplink._nudge.give()
+
+
+def pages(_command: Command) -> Iterator[Reply]:
+    """A rewind, of six pages."""
+    for number in range(1, 7):
+        yield {"page": number, "pages": 6, "entries": []}
+
+
+def test_a_rewind_is_answered_though_nobody_listens_for_the_splits(mosquitto: Mosquitto) -> None:
+    epoch = FakeEpoch("e1", FINISH)
+    epoch.append(5)
+    with (
+        Subscriber(mosquitto.port, "timing/+/+/+/reply") as control,
+        running(FakeLog(epoch), mosquitto.port, answer=pages) as uplink,
+    ):
+        wait_until(lambda: uplink.state.nobody_listening, what="that nobody listens")
+        control.say(CMD, b'{"id": "1", "do": "rewind"}')
+        replies = [json.loads(one.payload) for one in control.wait_for("/reply", 6)]
+        assert [reply["page"] for reply in replies] == [1, 2, 3, 4, 5, 6]
+
+
+def test_rewinds_that_go_slowly_leave_room_for_other_commands() -> None:
+    def answer(command: Command) -> Reply | Iterator[Reply]:
+        return pages(command) if command["do"] == "rewind" else {}
+
+    def keep_pages_waiting(published: Published) -> int | None:
+        return None if b'"page"' in published.payload else 0
+
+    log = FakeLog(FakeEpoch("e1", FINISH))
+    with FakeBroker(puback=keep_pages_waiting) as fake, running(log, fake.port, answer=answer) as uplink:
+        wait_until(lambda: uplink.state.connected, what="the connection")
+        for number in range(5):
+            fake.send(_command(f'{{"id": "{number}", "do": "rewind"}}'))
+            wait_until(lambda: number < 2 or len(fake.topics("/reply")) >= number, what="its answer")  # noqa: B023 - waited for at once
+        fake.send(_command('{"id": "gun", "do": "gun"}'))
+        wait_until(lambda: any(b'"id":"gun","ok":true' in one.payload for one in fake.topics("/reply")), what="the gun")
+        refused = [one.payload for one in fake.topics("/reply") if b'"ok":false' in one.payload]
+        assert len(refused) == 3
+        assert all(b"2 rewinds are being given out already; ask again" in one for one in refused)
+
+
+def _command(text: str) -> bytes:
+    """A PUBLISH of QoS 0 on this mat's `cmd`, MQTT 5."""
+    body = len(CMD).to_bytes(2) + CMD.encode() + b"\x00" + text.encode()
+    return bytes([0x30, len(body)]) + body
+
+
+def test_a_rewind_ends_with_its_connection(mosquitto: Mosquitto) -> None:
+    was_closed = threading.Event()
+
+    def answer(_command: Command) -> Iterator[Reply]:
+        try:
+            yield from ({"page": number, "pages": 10_000, "entries": []} for number in range(1, 10_001))
+        finally:
+            was_closed.set()
+
+    with running(FakeLog(FakeEpoch("e1", FINISH)), mosquitto.port, answer=answer) as uplink:
+        wait_until(lambda: uplink.state.connected, what="the connection")
+        with Subscriber(mosquitto.port, "timing/+/+/+/reply") as control:
+            control.say(CMD, b'{"id": "1", "do": "rewind"}')
+            control.wait_for("/reply")
+            mosquitto.kill()
+        assert was_closed.wait(10), "it waits on, and keeps the journal open, until there is a broker again"

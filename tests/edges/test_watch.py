@@ -123,7 +123,7 @@ def test_the_table_shows_what_a_passing_has_become(mosquitto: Mosquitto) -> None
         "±0.14 s, rev 2: stronger",
         "chicago-2023/finish/finish-main",
         "lost",
-        "1 splits",
+        "1 split",
     ):
         assert text in shown
 

@@ -15,7 +15,6 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
 from tests.fakes.broker import FakeBroker, Published
-from tests.tally import Tally
 from tests.faults.delivery import (
     Collect,
     Received,
@@ -30,6 +29,7 @@ from tests.faults.delivery import (
     word,
 )
 from tests.faults.road import Road, exported, mat_of
+from tests.tally import Tally
 from tests.waiting import free_port, wait_until
 
 KILLS = 50

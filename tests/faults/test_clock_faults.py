@@ -13,7 +13,6 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import Daemon, Line, message
 from tests.fakes.stepping import set_clock
-from tests.tally import Tally
 from tests.faults.road import (
     chip_from_number,
     chips_at,
@@ -24,6 +23,7 @@ from tests.faults.road import (
     told_from_messages,
     used_twice,
 )
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 HOUR_NS = 3600 * 10**9

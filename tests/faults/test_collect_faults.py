@@ -14,8 +14,8 @@ import pytest
 from tests.broker import Mosquitto, Subscriber
 from tests.collecting import Collect, Race, acked
 from tests.fakes.mat import FakeMat, Log
-from tests.tally import Tally
 from tests.faults.disks import fill, mounted_tmpfs
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 KILLS = 10

@@ -14,10 +14,10 @@ import pytest
 
 from reader.clock import utc_ns_from_rfc3339
 from tests.broker import Mosquitto
-from tests.tally import Tally
 from tests.faults.disks import Card, fill, mounted_tmpfs
 from tests.faults.road import Mat, kept_beside, sequenced_at, splits_at, told_from_messages, used_twice
 from tests.faults.strace import injected, injections, needs_strace
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long

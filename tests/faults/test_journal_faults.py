@@ -16,7 +16,6 @@ import pytest
 from reader.box.identity import SERIAL_VARIABLE
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
-from tests.tally import Tally
 from tests.faults.road import (
     Mat,
     chip_from_number,
@@ -29,6 +28,7 @@ from tests.faults.road import (
     told_from_messages,
     used_twice,
 )
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,6 @@ import pytest
 
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import Daemon, Line, message
-from tests.tally import Tally
 from tests.faults.road import (
     Road,
     chicago_at,
@@ -22,6 +21,7 @@ from tests.faults.road import (
     told_from_messages,
     used_twice,
 )
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 KILLS = 200

@@ -15,10 +15,10 @@ import pytest
 
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line
-from tests.tally import Tally
 from tests.faults.delivery import PER_S, pass_time, race_ended, received_by, runners, wait_for_word, word
 from tests.faults.proxy import Proxy
 from tests.faults.road import Road, mat_of
+from tests.tally import Tally
 from tests.waiting import free_port, wait_until
 
 TOLD_WITHIN_S = 25.0  # that nothing comes through: the keep-alive, twice, and the time to say it

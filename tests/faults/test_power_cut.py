@@ -32,7 +32,6 @@ from reader.uplink.wire import SEQUENCED, payload
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
 from tests.fakes.clock import FakeClock
-from tests.tally import Tally
 from tests.faults.power_cut import (
     Created,
     Disk,
@@ -55,6 +54,7 @@ from tests.faults.power_cut import (
 from tests.faults.strace import needs_strace
 from tests.ipico import record
 from tests.run import Run
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 GOES_ON_EVERY = 10  # of so many states one is gone on from; and the first when more messages were told since

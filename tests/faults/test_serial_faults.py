@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.broker import Mosquitto
-from tests.tally import Tally
 from tests.faults.road import Mat, read_of, splits_at, told_from_messages
+from tests.tally import Tally
 from tests.waiting import wait_until
 
 PULLS = 100

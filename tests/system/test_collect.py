@@ -108,7 +108,7 @@ def test_lines_of_json_a_csv_and_who_is_expected(tmp_path: Path, mosquitto: Mosq
         assert ended.returncode == 0, ended.stderr
         (line,) = ended.stdout.splitlines()
         assert json.loads(line) == log.entries[1]
-        assert ended.stderr.splitlines()[-1] == "1 passings of 1 mats"
+        assert ended.stderr.splitlines()[-1] == "1 passing of 1 mat"
         assert json.loads(listener.on("/expect")[-1].payload)["chips"] == ["0000000A"]
     header, crossing = (tmp_path / "crossings.csv").read_text().splitlines()
     assert header.startswith("event,point,bib,chip,nth,time")

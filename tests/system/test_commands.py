@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from reader.box.control import ask
 from tests.broker import Mosquitto, Subscriber
 from tests.daemon import COMMAND, Daemon, Line, message
 from tests.system.crossing import cross
@@ -113,7 +115,7 @@ def test_a_reply_goes_where_mqtt_5_wants_it_but_never_onto_the_topics_of_others(
     client.subscribe("answers/#", 1)
     client.loop_start()
     try:
-        for topic in ("answers/to-me", f"{TOPIC}/split"):
+        for topic in ("answers/to-me", f"{TOPIC}/reply/to-me", f"{TOPIC}/split"):
             wanted = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho has no types there
             wanted.ResponseTopic = topic
             wanted.CorrelationData = b"seven"
@@ -123,6 +125,7 @@ def test_a_reply_goes_where_mqtt_5_wants_it_but_never_onto_the_topics_of_others(
         assert reply.properties is not None
         assert vars(reply.properties)["CorrelationData"] == b"seven"
         assert json.loads(mat.control.wait_for("/reply")[0].payload)["id"] == "5"
+        assert json.loads(mat.control.wait_for("/reply/to-me")[0].payload)["id"] == "5"
         assert not mat.control.on("/split")
     finally:
         client.disconnect()
@@ -212,6 +215,40 @@ def test_assigned_it_is_another_mat_until_the_file_says_otherwise(mat: Mat) -> N
     wait_until(lambda: any("/finish/third/" in one.topic for one in mat.control.on("/status")), what="the file's name")
 
 
+def test_assigned_it_does_not_say_to_systemd_that_it_ends(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        said: list[bytes] = []
+
+        def listen_for(word: bytes) -> None:
+            while not said or said[-1] != word:
+                said.append(systemd.recv(4096))
+
+        with Line(tmp_path / "line"), Daemon(tmp_path, text_of(tmp_path, mosquitto)) as daemon:
+            listen_for(b"READY=1")
+            said.clear()
+            assert ask(daemon.control, {"do": "assign", "event": "commands", "point": "half", "mat": "other"})["ok"]
+            listen_for(b"READY=1")
+            assert b"STOPPING=1" not in said  # it would be killed after TimeoutStopSec=
+            assert daemon.stop() == 0
+            listen_for(b"STOPPING=1")
+
+
+def test_an_assignment_that_can_not_be_kept_is_taken_back(mat: Mat) -> None:
+    (mat.daemon.folder / "state").write_text("a file where the folder should be")
+    asked = {"do": "assign", "event": "commands", "point": "half", "mat": "other", "by": "ann"}
+    assert "nothing was changed" in mat.ask(asked)[0]["error"]
+    wait_until(lambda: len(mat.notices("config")) == 2, what="both notices")
+    becomes, stays = mat.notices("config")
+    assert "becomes commands/half/other" in becomes["says"]
+    assert ("stays what it is" in stays["says"], stays["by"]) == (True, "ann")
+    assert mat.ask({"do": "ping"})[0]["ok"]
+
+
 def test_a_mat_that_has_timed_is_not_assigned_before_it_is_released(mat: Mat) -> None:
     cross(mat.line, ["00000000000D"])
     mat.control.wait_for("/split", 1)
@@ -238,12 +275,16 @@ def test_a_rewind_gives_the_same_again_in_pages(mat: Mat) -> None:
     assert [entry["seq"] for entry in page["entries"]] == [7, 8, 9]
     [page] = mat.ask({"do": "rewind", "chip": chips[4].lower()})
     assert {entry["chip"] for entry in page["entries"]} == {chips[4]}
-    [page] = mat.ask({"do": "rewind", "since": told[max(told)]["time"], "until": "2199-01-01T00:00:00Z"})
-    assert max(told) in {entry["seq"] for entry in page["entries"]}
+    latest = max(told.values(), key=lambda one: str(one["time"]))
+    of_one = {"do": "rewind", "chip": latest["chip"]}  # of all, those of one instant may be more than a page
+    [page] = mat.ask(of_one | {"since": latest["time"], "until": "2199-01-01T00:00:00Z"})
+    assert latest["seq"] in {entry["seq"] for entry in page["entries"]}
+    [page] = mat.ask(of_one | {"since": "2199-01-01T00:00:00Z"})
+    assert page["entries"] == []
     assert "no journal of this box has it" in mat.ask({"do": "rewind", "epoch": "nowhere"})[0]["error"]
     assert "between 1970 and 2200" in mat.ask({"do": "rewind", "since": "2999-01-01T00:00:00Z"})[0]["error"]
     assert "epoch: missing" in mat.ask({"do": "rewind", "from_seq": 3})[0]["error"]
-    assert len(mat.control.on("/reply")) == before + 6
+    assert len(mat.control.on("/reply")) == before + 7
 
 
 def test_control_decides_what_is_delivered(tmp_path: Path, mosquitto: Mosquitto) -> None:
@@ -255,13 +296,14 @@ def test_control_decides_what_is_delivered(tmp_path: Path, mosquitto: Mosquitto)
     ):
         daemon.wait_for_recording()
         cross(line, ["00000000000A", "00000000000B"])
-        epoch = message(control.wait_for("/split", 2)[0].payload)["epoch"]
+        splits = [message(one.payload) for one in control.wait_for("/split", 2)]
+        epoch, last_seq = splits[0]["epoch"], splits[1]["seq"]
+        wait_until(lambda: daemon.status()["last_seq"] >= last_seq, what="the mat's own word on it")
 
         def acknowledge(collector: str, seq: int) -> None:
             ack = {"box": daemon.status()["box"], "acks": {epoch: seq}, "time": "2026-03-07T13:48:50Z"}
             control.say(f"{TOPIC}/ack/{collector}", json.dumps(ack).encode(), retain=True)
 
-        last_seq = daemon.status()["last_seq"]
         assert daemon.status()["delivered_seq"] == 0
         acknowledge("rc1", last_seq)
         wait_until(lambda: "rc2" in daemon.status()["parts"]["broker"]["says"], what="who has not stored it")
@@ -277,7 +319,7 @@ def test_control_decides_what_is_delivered(tmp_path: Path, mosquitto: Mosquitto)
         control.wait_for("/split", before + 2)  # what not all have stored is told again
         acknowledge("rc2", last_seq)
         wait_until(lambda: daemon.status()["delivered_seq"] >= last_seq, what="all of it")
-        assert daemon.status()["acks"] == {"rc1": last_seq, "rc2": last_seq}
+        wait_until(lambda: daemon.status()["acks"] == {"rc1": last_seq, "rc2": last_seq}, what="both acks")
 
 
 def test_the_same_from_this_boxs_own_people(mat: Mat) -> None:

@@ -132,13 +132,22 @@ def test_a_read_that_arrived_late_keeps_its_time() -> None:
     assert [(split["chip"], split["time"][17:]) for split in found] == [("A1", "25.000000Z"), ("B2", "24.000000Z")]
 
 
+def test_a_disciplined_clock_may_put_a_read_a_little_behind_its_arrival() -> None:
+    text = line("A1", 1_003, at_ns=UTC_NS + 1_000 * MS) + line("A1", 1_050, at_ns=UTC_NS + 1_052 * MS)
+    [split] = splits_of(regate("-", "--pick", "last", text=text))
+    assert (split["first"][17:], split["last"][17:]) == ("21.003000Z", "21.050000Z")
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
         ("{}", "line 2: Object missing required field `chip`"),
         ("no", "line 2: "),
         ('{"chip": "XY", "utc_ns": 1}', "line 2: Expected `str` matching regex"),
-        ('{"chip": "A1", "utc_ns": 5, "at_ns": 4}', "line 2: found at_ns 4"),
+        (
+            line("B2", 9, at_ns=UTC_NS - 1).strip(),
+            f"line 2: found at_ns {UTC_NS - 1}, expected none before the line above",
+        ),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_written(wrong: str, says: str, tmp_path: Path) -> None:
@@ -151,12 +160,13 @@ def test_a_wrong_line_is_named_and_nothing_is_written(wrong: str, says: str, tmp
 
 def test_only_one_chip_and_into_a_file(tmp_path: Path) -> None:
     done = regate("-", "--chip", "b2", "--out", tmp_path / "out", text=line("A1", 0) + line("B2", 10))
-    assert done.stdout == f"1 splits written to {tmp_path / 'out'}\n"
+    assert done.stdout == f"1 split written to {tmp_path / 'out'}\n"
     assert json.loads((tmp_path / "out").read_text())["chip"] == "B2"
 
 
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     assert regate(tmp_path / "nothing.db").returncode == 1
+    assert "found a folder, expected one file" in regate(tmp_path).stderr
     assert regate("-", "--dead-time-s", "0").returncode == 2
 
 

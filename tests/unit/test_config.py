@@ -352,7 +352,7 @@ def test_check_says_fine_and_marks_the_defaults(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", "--config", str(path)])
     assert result.exit_code == 0
     first, *table = result.output.splitlines()
-    assert first == f"{path}: 1 reader, 2 chips of 1 bibs: fine"
+    assert first == f"{path}: 1 reader, 2 chips of 1 bib: fine"
     rows = {cells[1].strip(): cells[3].strip() for cells in (row.split("│") for row in table) if len(cells) == 5}
     assert rows["mat.event"] == ""
     assert rows["mat.use"] == "default"

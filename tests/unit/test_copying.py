@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reader.copying.files import AppendedFile
+from reader.copying.lines import encode, reads_in
 from reader.copying.reading import Copied
 from reader.copying.sticks import NoPlace, place_for, usb_mounts
+from reader.journal.view import KeptInputs
+from reader.model import NS_PER_S, ChipRead, Instant, Reads
 
 
 def line(number: int, key: str = "seq", text: str = "") -> bytes:
@@ -74,6 +77,20 @@ def test_a_folder_on_the_journals_own_disk_is_no_second_copy(tmp_path: Path) -> 
         place_for(str(tmp_path / "stick"), tmp_path / "journal.db")
     with pytest.raises(NoPlace, match="no such folder"):
         place_for(str(tmp_path / "pulled"), tmp_path / "journal.db")
+
+
+def test_reads_that_were_given_together_are_not_one(tmp_path: Path) -> None:
+    at = Instant(1_700_000_000 * NS_PER_S, 90 * NS_PER_S)
+    reads = [
+        Reads("north", at, 0, [ChipRead(chip, 1, -50, None, None, 0)], [at.mono_ns - ago_ns], "disciplined", 50)
+        for ago_ns, chip in enumerate(("A1", "A1", "B2"))
+    ]
+    copied = [
+        b"".join(encode(read) + b"\n" for read in reads_in(KeptInputs(n, "boot", True, [*reads]), {})) for n in (3, 9)
+    ]
+    for name, lines in zip(("one", "again, of another file"), copied, strict=True):
+        (tmp_path / f"{name}.reads.jsonl").write_bytes(lines)
+    assert [read.chip for read in Copied(tmp_path).reads()] == ["A1", "A1", "B2"]
 
 
 def test_read_back_nothing_comes_twice_and_what_is_torn_is_counted(tmp_path: Path) -> None:

@@ -51,7 +51,10 @@ def test_no_test_after_a_gun_of_this_epoch() -> None:
     assert mat.fired() is None
     with pytest.raises(UsageError, match="after a gun"):
         mat.ask("test", 0)
-    mat.new_epoch()
+    mat.new_epoch(has_gun=True)
+    with pytest.raises(UsageError, match="after a gun"):
+        mat.ask("test", 0)
+    mat.new_epoch(has_gun=False)
     assert mat.ask("test", 0).mode == "test"
 
 

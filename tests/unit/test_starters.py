@@ -57,6 +57,7 @@ def test_a_status_is_read_however_it_is_written(tmp_path: Path, word: str) -> No
         ),
         ("chip,bib,status\n", "found no starter, expected a line chip,bib,status for each chip"),
         ("", "found no starter"),
+        ("bib,name\n17,Ann\n", 'line 1: found the header "bib,name", expected chip and bib in it'),
         (b"chip,bib,status\n05A0,\xff,\n", "line 2: found byte 0xff, expected UTF-8"),
         ('05A0,"17\n', "line 1: not CSV"),
         ("chip,bib,status\n" + "x,1,\n" * 12, "and 2 more"),
