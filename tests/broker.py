@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import getpass
 import shutil
-import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -17,85 +15,42 @@ from typing import NamedTuple, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.waiting import free_port, wait_until
+from tests.server import Server
+from tests.waiting import wait_until
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 
-class Mosquitto:
-    """A mosquitto of its own, on a free port of loopback; it can be killed and comes back on the same port.
-
-    ``extra``: further lines of its configuration.
-    """
+class Mosquitto(Server):
+    """A mosquitto of its own. ``extra``: further lines of its configuration."""
 
     def __init__(self, *, keeps_messages: bool = False, extra: str = "") -> None:
-        self.host = "127.0.0.1"
-        self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__("mosquitto")
         config = f"""
             listener {self.port} {self.host}
             allow_anonymous true
             set_tcp_nodelay true
             max_queued_messages 0
-            log_dest file {self._folder}/log
+            log_dest file {self.folder}/log
             user {getpass.getuser()}
         """
         if keeps_messages:
-            config += f"persistence true\npersistence_location {self._folder}/\nautosave_interval 1\n"
+            config += f"persistence true\npersistence_location {self.folder}/\nautosave_interval 1\n"
         config += extra
-        self._config = self._folder / "mosquitto.conf"
+        self._config = self.folder / "mosquitto.conf"
         self._config.write_text("\n".join(line.strip() for line in config.splitlines()))
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def command(self) -> Sequence[str | Path]:
+        """In the foreground."""
+        return [MOSQUITTO, "-c", self._config]
 
     @property
     def log(self) -> str:
         """What it has written so far."""
-        return (self._folder / "log").read_text()
+        return (self.folder / "log").read_text()
 
-    def start(self) -> None:
-        """Begin, and wait until it accepts."""
-        self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_until(self._accepts, what=f"mosquitto on port {self.port}")
-
-    def stop(self) -> None:
-        """Ask it to end, and wait."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
-
-    def kill(self) -> None:
-        """End it without a chance to say or save anything."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-
-    def freeze(self) -> None:
-        """It is there and does nothing more, as a machine that hangs: connections stay, and nobody answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def restart(self) -> None:
-        """Kill it and begin again, on the same port."""
-        self.kill()
-        self.start()
-
-    def _accepts(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, f"mosquitto ended with {self._process.returncode}: see {self._config}"
+    def _takes_a_client(self) -> bool:
+        # It may want TLS and an account: that it listens has to do.
         with socket.socket() as probe:
             return probe.connect_ex((self.host, self.port)) == 0
 

@@ -50,6 +50,11 @@ class Daemon:
         self.kill()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Of the running process."""
         assert self._process is not None

@@ -44,13 +44,13 @@ def issue_to_mat(folder: Path, account: str, *, days: int = 2) -> None:
 class SecuredMosquitto(Mosquitto):
     """The shipped configuration. ``port`` is the door for passwords, ``certificate_port`` that for certificates.
 
-    ``folder`` has the certificates; the passwords are written there.
+    ``certificates``: the folder that has them; the passwords are written there.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.certificate_port = free_port()
-        self.folder = folder
+        self.certificates = folder
         passwords = folder / "passwords"
         passwords.touch(0o600)
         for account in ACCOUNTS:
@@ -63,9 +63,9 @@ class SecuredMosquitto(Mosquitto):
             "/etc/mosquitto/timing-mat.passwords": str(passwords),
             "/etc/mosquitto/timing-mat.acl": str(SHIPPED / "mosquitto.acl"),
             "/etc/mosquitto/certs": str(folder),
-            "/var/lib/mosquitto/": f"{self._folder}/",
-            "/var/log/mosquitto/mosquitto.log": f"{self._folder}/log",
-            "/run/mosquitto/": f"{self._folder}/",
+            "/var/lib/mosquitto/": f"{self.folder}/",
+            "/var/log/mosquitto/mosquitto.log": f"{self.folder}/log",
+            "/run/mosquitto/": f"{self.folder}/",
             "listener 8883": f"listener {self.port} {self.host}",
             "listener 8884": f"listener {self.certificate_port} {self.host}",
         }
@@ -74,7 +74,7 @@ class SecuredMosquitto(Mosquitto):
     @property
     def saved_s(self) -> float:
         """When it last wrote down what waits and what is retained, in seconds of UTC."""
-        file = self._folder / "mosquitto.db"
+        file = self.folder / "mosquitto.db"
         return file.stat().st_mtime if file.exists() else 0.0
 
     def account(self, name: str) -> MqttSettings:
@@ -83,8 +83,8 @@ class SecuredMosquitto(Mosquitto):
             host=self.host,
             port=self.port,
             username=name,
-            password_file=self.folder / f"{name}.password",
-            ca_file=self.folder / "ca.pem",
+            password_file=self.certificates / f"{name}.password",
+            ca_file=self.certificates / "ca.pem",
         )
 
     def certified(self, name: str) -> MqttSettings:
@@ -92,9 +92,9 @@ class SecuredMosquitto(Mosquitto):
         return MqttSettings(
             host=self.host,
             port=self.certificate_port,
-            ca_file=self.folder / "ca.pem",
-            cert_file=self.folder / f"{name}.pem",
-            key_file=self.folder / f"{name}.key",
+            ca_file=self.certificates / "ca.pem",
+            cert_file=self.certificates / f"{name}.pem",
+            key_file=self.certificates / f"{name}.key",
         )
 
 
@@ -104,7 +104,7 @@ class Account(Subscriber):
     def __init__(self, broker: SecuredMosquitto, name: str, *topics: str, client_id: str = "") -> None:
         super().__init__(broker.port, *topics, client_id=client_id)
         self._client.username_pw_set(name, password_of(name))
-        self._client.tls_set(str(broker.folder / "ca.pem"))
+        self._client.tls_set(str(broker.certificates / "ca.pem"))
 
 
 def _with(text: str, replacements: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.brokers.server import Server
+from tests.server import Server
 from tests.waiting import free_port
 
 PROGRAM = shutil.which("nats-server") or "/usr/sbin/nats-server"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.brokers.server import Server
+from tests.server import Server
 from tests.waiting import free_port
 
 # Debian's command in the path insists on the service's own account and folders; this one takes what it is given.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -27,10 +27,10 @@ from tests.broker import MOSQUITTO, Mosquitto, Received, Subscriber
 from tests.brokers import nats, rabbitmq
 from tests.brokers.nats import Nats
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.server import Server
 from tests.daemon import Daemon, Line, message
 from tests.fakes.log import FINISH, FakeEpoch, FakeLog
 from tests.ipico import record
+from tests.server import Server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -38,9 +38,6 @@ pytestmark = pytest.mark.long
 MAT = "timing/brokers/finish/mat"
 BATCH = 100  # runners before the broker is killed, while it is away, and after
 LARGEST_BYTES = 1_400_000  # `expect` with the chips of 48,000; a page of a rewind, 500 entries, is smaller
-
-
-AnyBroker: TypeAlias = Mosquitto | Server
 
 
 class Kind(NamedTuple):
@@ -51,7 +48,7 @@ class Kind(NamedTuple):
     """
 
     name: str
-    make: Callable[[], AnyBroker]
+    make: Callable[[], Server]
     why_not: str
     asked: Literal["auto", "3.1.1"]
     spoken: Literal["5", "3.1.1"]
@@ -81,19 +78,19 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture(scope="module")
-def broker(kind: Kind) -> Iterator[AnyBroker]:
+def broker(kind: Kind) -> Iterator[Server]:
     with kind.make() as broker:
         yield broker
 
 
-def settings(kind: Kind, broker: AnyBroker) -> MqttSettings:
+def settings(kind: Kind, broker: Server) -> MqttSettings:
     return MqttSettings(port=broker.port, version=kind.asked)
 
 
-def let_it_save(broker: AnyBroker) -> None:
+def let_it_save(broker: Server) -> None:
     """mosquitto writes down once a second what waits and who has subscribed; the others before they acknowledge."""
     if isinstance(broker, Mosquitto):
-        saved, after_s = broker._folder / "mosquitto.db", time.time()
+        saved, after_s = broker.folder / "mosquitto.db", time.time()
         wait_until(lambda: saved.exists() and saved.stat().st_mtime > after_s, what="its database to be written")
 
 
@@ -108,7 +105,7 @@ def once(numbers: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def test_every_passing_arrives_once_in_order_and_gapless_though_the_broker_is_killed(
-    kind: Kind, broker: AnyBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: Kind, broker: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = f"""
         [mat]
@@ -203,7 +200,7 @@ def opened(to: MqttSettings, name: str) -> Connection:
     return Broker(to, name, SystemClock()).connect()
 
 
-def test_the_version_is_agreed_on_at_once(kind: Kind, broker: AnyBroker) -> None:
+def test_the_version_is_agreed_on_at_once(kind: Kind, broker: Server) -> None:
     began = time.monotonic()
     connection = opened(settings(kind, broker), "box-brokers-finish-mat")
     took_s = time.monotonic() - began
@@ -212,7 +209,7 @@ def test_the_version_is_agreed_on_at_once(kind: Kind, broker: AnyBroker) -> None
     assert took_s < 1
 
 
-def test_only_mqtt_5_tells_that_nobody_is_listening(kind: Kind, broker: AnyBroker) -> None:
+def test_only_mqtt_5_tells_that_nobody_is_listening(kind: Kind, broker: Server) -> None:
     epoch = FakeEpoch("e1", FINISH)
     epoch.append(10)
     log = FakeLog(epoch)
@@ -225,7 +222,7 @@ def test_only_mqtt_5_tells_that_nobody_is_listening(kind: Kind, broker: AnyBroke
 
 
 def test_what_comes_while_race_control_is_away_waits_for_it(
-    kind: Kind, broker: AnyBroker, capsys: pytest.CaptureFixture[str]
+    kind: Kind, broker: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     count = 3000
     epoch = FakeEpoch("away", FINISH)
@@ -248,7 +245,7 @@ def test_what_comes_while_race_control_is_away_waits_for_it(
         print(f"\n{kind.name}: {count} entries for one who is away: {count / took_s:.0f}/s acknowledged")
 
 
-def test_the_latest_word_is_there_for_who_comes_later(kind: Kind, broker: AnyBroker) -> None:
+def test_the_latest_word_is_there_for_who_comes_later(kind: Kind, broker: Server) -> None:
     topic = "timing/brokers/finish/later/status"
     connection = opened(settings(kind, broker), "later")
     for word in (b'{"first":1}', b'{"second":2}'):
@@ -265,7 +262,7 @@ def test_the_latest_word_is_there_for_who_comes_later(kind: Kind, broker: AnyBro
         assert found == ([b'{"second":2}'] if kind.finds_retained else [])
 
 
-def test_what_race_control_acknowledged_before_is_found_by_its_name(kind: Kind, broker: AnyBroker) -> None:
+def test_what_race_control_acknowledged_before_is_found_by_its_name(kind: Kind, broker: Server) -> None:
     epoch = FakeEpoch("acked", FINISH)
     epoch.append(10)
     log = FakeLog(epoch)
@@ -277,7 +274,7 @@ def test_what_race_control_acknowledged_before_is_found_by_its_name(kind: Kind, 
             wait_until(lambda: log.delivered[-1:] == [("acked", 10)], what="the cursor, by what is retained")
 
 
-def test_the_largest_message_passes(kind: Kind, broker: AnyBroker) -> None:
+def test_the_largest_message_passes(kind: Kind, broker: Server) -> None:
     with Subscriber(broker.port, "timing/#") as control:
         control.say("timing/brokers/finish/mat/expect", bytes(LARGEST_BYTES))
         assert len(control.wait_for("/expect")[0].payload) == LARGEST_BYTES

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -67,6 +69,20 @@ GUN = datetime(2026, 3, 7, 8, tzinfo=UTC)
 # ---- recording ----------------------------------------------------------------------------------------------------
 
 
+def stand_still(pid: int) -> None:
+    """Stop all its threads between two calls: of one that is killed within a write nobody knows whether it was made."""
+    os.kill(pid, signal.SIGSTOP)
+    seen = 0
+
+    def is_still() -> bool:
+        nonlocal seen
+        states = [(task / "stat").read_text().rpartition(") ")[2][0] for task in Path(f"/proc/{pid}/task").iterdir()]
+        seen = seen + 1 if set(states) <= {"T", "t"} else 0
+        return seen > 10  # a thread whose call is being recorded stands still too, for an instant
+
+    wait_until(is_still, what="all threads to stop")
+
+
 class Index(NamedTuple):
     """The log's index as it once was on its way to the disk; ``chip``: was heard later."""
 
@@ -121,6 +137,8 @@ class Race:
         with daemon:
             daemon.wait_for_recording()
             yield daemon
+            if daemon.is_running:
+                stand_still(daemon.pid)
         wait_until(lambda: is_complete(calls), what="the end of the record")
         done = done_from_strace(calls.read_text(), self.journal.parent, self.mosquitto.port)
         self.lives.append(Life(load(daemon.config), done, self._indexes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -71,7 +72,7 @@ class Server(ABC):
 
     def wait_for_mqtt(self) -> None:
         """Until it takes a client."""
-        wait_until(self._takes_a_client, START_LIMIT_S, f"{self.name} on port {self.port}")
+        wait_until(self._is_ready, START_LIMIT_S, f"{self.name} on port {self.port}")
 
     def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -87,9 +88,22 @@ class Server(ABC):
             self._process.wait(10)
             self._process = None
 
-    def _takes_a_client(self) -> bool:
+    def freeze(self) -> None:
+        """It is there and does nothing more, as a machine that hangs: connections stay, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def restart(self) -> None:
+        """Kill it and begin again, on the same port."""
+        self.kill()
+        self.start()
+
+    def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"{self.name} ended with {self._process.returncode}: {self.output}"
+        return self._takes_a_client()
+
+    def _takes_a_client(self) -> bool:
         return takes_a_client(self.host, self.port)
 
 
