@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
@@ -37,8 +36,6 @@ from reader.uplink import wire
 
 COMMIT_LIMIT_S = 8.0  # for the log to take what was asked for; less than the 10 s for which who asks waits
 SOMEBODY = "somebody without a name"
-
-log = logging.getLogger("timing-mat")
 
 
 class Answers:

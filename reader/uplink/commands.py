@@ -59,20 +59,13 @@ class Commands:
     def take(self, arrived: Arrived, now_ns: int) -> None:
         """A command has come: carried out aside, or refused at once."""
         to = self._where(arrived)
-        if arrived.is_retained:
-            says = "a retained command is not carried out: whoever published it must clear it; send it without retain"
+        if says := self._why_not(arrived, now_ns):
             self._singles.append(_outgoing(to, arrived, _refused(arrived, says)))
-        elif not self._has_allowance(now_ns):
-            says = f"too many commands: at most {A_SECOND} a second are taken; ask again"
-            self._singles.append(_outgoing(to, arrived, _refused(arrived, says)))
-        elif self._at_work >= AT_ONCE:
-            says = f"{AT_ONCE} commands are being carried out already; ask again"
-            self._singles.append(_outgoing(to, arrived, _refused(arrived, says)))
-        else:
-            with self._changed:
-                self._at_work += 1
-            work = (arrived, to, self._connection)
-            threading.Thread(target=self._carry_out, args=work, name="command", daemon=True).start()
+            return
+        with self._changed:
+            self._at_work += 1
+        work = (arrived, to, self._connection)
+        threading.Thread(target=self._carry_out, args=work, name="command", daemon=True).start()
 
     def next_reply(self) -> Outgoing | None:
         """One that goes now."""
@@ -101,6 +94,14 @@ class Commands:
     def due_ns(self) -> int | None:
         """When a page may go, if one waits for its time."""
         return self._page_due_ns if self._pages and not self._is_page_out else None
+
+    def _why_not(self, arrived: Arrived, now_ns: int) -> str:
+        """Why a command is refused unread, or ""."""
+        if arrived.is_retained:
+            return "a retained command is not carried out: whoever published it must clear it; send it without retain"
+        if not self._has_allowance(now_ns):
+            return f"too many commands: at most {A_SECOND} a second are taken; ask again"
+        return f"{AT_ONCE} commands are being carried out already; ask again" if self._at_work >= AT_ONCE else ""
 
     def _has_allowance(self, now_ns: int) -> bool:
         self._allowance = min(BURST, self._allowance + (now_ns - self._allowed_ns) * A_SECOND / NS_PER_S)
