@@ -13,13 +13,13 @@ NUMBERED = ("coverage", "gun", "marker")
 class Logbook:
     """Appends to the journal; what it says stands after the next commit.
 
-    ``quality``: how good the clock is now. ``has_new``: something was said since it was last set to False.
+    ``quality``: how good the clock is now. ``is_due``: the log is to be committed at once.
     """
 
     def __init__(self, journal: SteadyJournal, teller: Teller, quality: ClockQuality) -> None:
         self.teller = teller
         self.quality = quality
-        self.has_new = False
+        self.is_due = False
         self._journal = journal
         self._numbers_by_epoch: dict[str, dict[str, int]] = {}
         self.count_anew()
@@ -40,7 +40,7 @@ class Logbook:
     def say(self, body: Body, at: Instant) -> None:
         """Any entry, of that moment."""
         self._journal.append(str(body.__struct_config__.tag), at.utc_ns, at.mono_ns, encode(body))
-        self.has_new = True
+        self.is_due = True
 
     def coverage(self, hearing: Hearing) -> None:
         """A reader, or one antenna of it, began or ceased to hear."""

@@ -72,7 +72,6 @@ class Recorder:
         self._alive = alive
         self._inbox: queue.SimpleQueue[Input | AskedMode | AskedLeave | None] = queue.SimpleQueue()
         self._heard: list[Heard] = []
-        self._must_commit = False
         self._splits = journal.count_of("split")
         self._reads_since_snapshot = 0
         self._first_unwritten_ns: int | None = None
@@ -81,7 +80,7 @@ class Recorder:
         self._report_due_ns = 0
         self._logbook = Logbook(journal, teller, clock.quality())
         self._moding = Moding(modes, self._logbook)
-        self._righting = Righting(journal, lines, teller, self._moding.note_put_right)
+        self._righting = Righting(journal, lines, self._logbook, self._moding.note_put_right)
         self.report = self._make_report(clock.now())
 
     # ---- from any thread -------------------------------------------------------------------------------
@@ -161,7 +160,7 @@ class Recorder:
         """Write the gates' state with the next commit: a restart replays from there."""
         self.journal.save_gate(_pack(self._lines.settings), _pack(self._lines.state()))
         self._reads_since_snapshot = 0
-        self._must_commit = True
+        self._logbook.is_due = True
 
     def run(self) -> None:
         """Until :meth:`stop`."""
@@ -175,10 +174,8 @@ class Recorder:
             self._moding.tick(now)
             if self._lines.advance(now.mono_ns):
                 self.give(Ticked(now))
-            if not (self._must_commit or self._logbook.has_new or self._trouble) and self._righting.step(
-                now, self._logbook.quality
-            ):
-                self._must_commit = True
+            if not (self._logbook.is_due or self._trouble) and self._righting.step(now, self._logbook.quality):
+                self._logbook.is_due = True
             if self._reads_since_snapshot >= SNAPSHOT_READS:
                 self.save_gate()
             if stopping or self._is_time_to_commit(now.mono_ns):
@@ -213,7 +210,7 @@ class Recorder:
     def _tell(self, now: Instant) -> None:
         """What the gates have to tell goes into the log, and what was first heard is told after the commit."""
         for told in self._lines.take():
-            self._must_commit = True
+            self._logbook.is_due = True
             if isinstance(told, Opened):
                 self._moding.note_opened(told, now)
                 if self._tells_heard:
@@ -248,7 +245,7 @@ class Recorder:
         return max(0.0, (min(dues) - now_ns) / NS_PER_S)
 
     def _is_time_to_commit(self, now_ns: int) -> bool:
-        if self._must_commit or self._logbook.has_new:
+        if self._logbook.is_due:
             return True
         if self.journal.has_unwritten or self.journal.has_cursor_to_write or not self.journal.is_durable:
             if self._first_unwritten_ns is None:
@@ -268,7 +265,7 @@ class Recorder:
         finally:
             self.in_disk_since_ns = None
         self._trouble = ""
-        self._must_commit = self._logbook.has_new = False
+        self._logbook.is_due = False
         self._moding.note_committed()
         if self._teller.mode != self.report.mode:
             self._report_due_ns = 0

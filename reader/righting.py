@@ -10,11 +10,11 @@ from reader.errors import JournalError
 from reader.journal import JournalView
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
+from reader.logbook import Logbook
 from reader.messages import Split
 from reader.model import ClockQuality, Instant, PutRight, Reads
 from reader.passing import Told
 from reader.retelling import Anchor, Retelling, Steady, anchors_in, is_touched, last_anchors, linked
-from reader.telling import Teller, encode
 
 
 class Righting:
@@ -24,11 +24,12 @@ class Righting:
     """
 
     def __init__(
-        self, journal: SteadyJournal, lines: Lines, teller: Teller, put_right: Callable[[Split, Instant], None]
+        self, journal: SteadyJournal, lines: Lines, logbook: Logbook, put_right: Callable[[Split, Instant], None]
     ) -> None:
         self._journal = journal
         self._lines = lines
-        self._teller = teller
+        self._logbook = logbook
+        self._teller = teller = logbook.teller
         self._put_right = put_right
         self._steady = Steady()
         self._now: Retelling | None = None
@@ -80,9 +81,10 @@ class Righting:
             return False
         if batch := self._now.batch(self._told_since):
             for again in batch:
-                self._journal.append(again.type, again.utc_ns, again.mono_ns, encode(again.body))
+                at = Instant(again.utc_ns, again.mono_ns)
+                self._logbook.say(again.body, at)
                 if isinstance(again.body, Split):
-                    self._put_right(again.body, Instant(again.utc_ns, again.mono_ns))
+                    self._put_right(again.body, at)
             self._give(
                 PutRight(now, self._now.boot, self._now.offset_ns, [again.passing for again in batch if again.passing])
             )
@@ -127,7 +129,7 @@ class Righting:
         if not done.count:
             return False
         notice = self._teller.put_right_notice(done.boot, done.from_seq, done.through_seq, done.moved_ns, now, quality)
-        self._journal.append("notice", now.utc_ns, now.mono_ns, encode(notice))
+        self._logbook.say(notice, now)
         return True
 
     def _end(self) -> None:

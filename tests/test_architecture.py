@@ -42,7 +42,7 @@ LAW = {
     "regate": f"{WORDS} gate lines",
     "journal": WORDS,
     "retelling": f"{WORDS} journal telling",
-    "righting": f"{WORDS} gate lines telling journal retelling",
+    "righting": f"{WORDS} gate lines telling journal retelling logbook",
     "logbook": f"{WORDS} telling journal",
     "modes": "model errors wording",
     "moding": f"{WORDS} telling logbook modes journal",
