@@ -183,6 +183,20 @@ class Teardown(msgspec.Struct, frozen=True):
     reasons: list[str]
 
 
+class Power(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the box's supply; None where it is not measured.
+
+    ``hours_left``: until it ends, as it has fallen so far. ``hours_needed``: until the last runner is expected here.
+    ``failing``: the supply has said that it is going.
+    """
+
+    volts: float | None = None
+    percent: float | None = None
+    hours_left: float | None = None
+    hours_needed: float | None = None
+    failing: bool = False
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole box; ``line_use_pct`` is by reader."""
 
@@ -205,4 +219,40 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     line_use_pct: dict[str, float]
     version: str
     uptime_s: int
+    power: Power = Power()
     teardown: Teardown
+
+
+# ---- what a self-test found: the message `selftest` -------------------------------------------------------
+
+Result = Literal["pass", "warn", "fail", "skip"]
+Verdict = Literal["pass", "warn", "fail"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of the self-test. ``value``: as measured, with its unit; ``limit``: what it had to keep; or "".
+
+    ``says``: how it is, in a sentence; ``do``: what to do about it, or "".
+    """
+
+    name: str
+    result: Result
+    value: str = ""
+    limit: str = ""
+    says: str
+    do: str = ""
+
+
+class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole self-test. ``says``: one sentence that a crew can act on. ``took_s``: how long it took."""
+
+    v: int = 1
+    type: Literal["selftest"] = "selftest"
+    time: str
+    box: str
+    label: str | None
+    version: str
+    took_s: float
+    verdict: Verdict
+    says: str
+    checks: list[Check]

@@ -90,7 +90,7 @@ Event = ChipRead | Reply | Rejected
 Hears = Literal["up", "partial", "down"]
 StampedBy = Literal["host", "disciplined"]
 Source = Literal["input", "button", "command"]
-NoticeKind = Literal["mode", "released", "command", "journal", "config", "clock", "restart"]
+NoticeKind = Literal["mode", "released", "command", "journal", "config", "clock", "restart", "power"]
 
 
 class Reads(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):

@@ -8,6 +8,9 @@ A module of the table offers:
 - ``SETTINGS``: what of the reader can be read and written (:mod:`.settings`); ``ON_START``: the keys of a profile that
   are no settings of the reader but part of how its reads are asked for.
 - ``identify()``: a script (:mod:`.asking`) that asks who is there and changes nothing: :class:`Known`.
+- ``examine(is_interrupting)``: a script that asks how the reader and its antennas are: :class:`Examined`. It transmits
+  where it has to. Without ``is_interrupting`` it asks only what can be asked while the reader reports reads; with it
+  the reports may stop meanwhile, and the conversation goes on by itself afterwards.
 - ``set_clock(now_utc_ns, zone_offset_ns)``: a script that sets the reader's clock; in families with ``has_date``.
 - ``is_proof(events)``: whether these, decoded by this family's decoder, show beyond doubt that it is this family.
 - ``fields(frame)``: all that one whole frame says, by the names of the maker's manual, for people.
@@ -15,8 +18,9 @@ A module of the table offers:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
@@ -141,6 +145,23 @@ class Known(NamedTuple):
     says: tuple[str, ...] = ()
 
 
+class Examined(NamedTuple):
+    """What a reader tells of its health; None or nothing where it does not.
+
+    ``temperature_c``: the reader's own. ``noise_dbm``: by antenna, what it hears when no chip answers.
+    ``connected``: by antenna (from 1), whether the reader detects it. ``return_loss_db``: by antenna, how far what
+    comes back lies below what was sent: 10 dB and more is a good antenna, under 3 dB an open or broken cable.
+    ``region``: as the reader names it. ``says``: what else there is to know, a sentence each.
+    """
+
+    temperature_c: int | None = None
+    noise_dbm: Mapping[int, int] = MappingProxyType({})
+    connected: Mapping[int, bool] = MappingProxyType({})
+    return_loss_db: Mapping[int, float] = MappingProxyType({})
+    region: str | None = None
+    says: tuple[str, ...] = ()
+
+
 class Family(NamedTuple):
     """One row of the table."""
 
@@ -227,6 +248,7 @@ class _Module(Protocol):
     def Decoder(self) -> Decoder: ...  # noqa: N802 - the class of a family's module, called
     def Conversation(self, wanted: Wanted | None = None) -> Conversation: ...  # noqa: N802 - likewise
     def identify(self) -> Script[Known]: ...
+    def examine(self, is_interrupting: bool) -> Script[Examined]: ...
     def set_clock(self, now_utc_ns: Callable[[], int], zone_offset_ns: int) -> Script[ClockSet]: ...
     def is_proof(self, events: Sequence[Event]) -> bool: ...
     def fields(self, frame: bytes) -> dict[str, object]: ...
