@@ -19,6 +19,7 @@ from reader.box.commands import (
     Ping,
     Release,
     Rewind,
+    RunSelfTest,
     SetMode,
     input_from,
     parse,
@@ -28,10 +29,11 @@ from reader.clock import Clock, rfc3339_from_utc_ns
 from reader.errors import JournalError, TimingMatError, UsageError
 from reader.journal import rewind
 from reader.links import Links
-from reader.messages import Status
+from reader.messages import SelfTest, Status
 from reader.model import Fired, Identity, Marked, Noted
 from reader.moding import AskedLeave, AskedMode
 from reader.replies import Command, Reply
+from reader.selftest.runner import Doing, Found
 from reader.uplink import wire
 
 COMMIT_LIMIT_S = 8.0  # for the log to take what was asked for; less than the 10 s for which who asks waits
@@ -42,7 +44,8 @@ class Answers:
     """May be asked by several at once. ``put`` takes what goes into the log, ``ask`` what may be refused there.
 
     ``look`` says how the box stands; ``files``: the journals there are, the current one first; ``assign`` makes this
-    box another mat.
+    box another mat. ``examine`` makes a self-test, ``identify`` shows a light, or the whole
+    box, for so many seconds.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Answers:
         look: Callable[[], Status],
         files: Callable[[], list[Path]],
         assign: Callable[[tuple[str, str, str]], None],
+        examine: Callable[[RunSelfTest], Iterator[Doing | Found | SelfTest]],
+        identify: Callable[[str | None, int], str],
     ) -> None:
         self._identity = identity
         self._clock = clock
@@ -64,6 +69,8 @@ class Answers:
         self._look = look
         self._files = files
         self._assign = assign
+        self._examine = examine
+        self._identify = identify
 
     def answer(self, command: Command) -> Reply | Iterator[Reply]:
         """The reply's fields, or those of each page; TimingMatError refuses, in words."""
@@ -85,7 +92,9 @@ class Answers:
             case Release():
                 return {"says": self._wait(self._ask(AskedMode("released", by)))}
             case Identify():
-                raise UsageError("identify: this box has no lights and no buzzer to be found by")
+                return {"says": self._identify(asked.light, asked.for_s)}
+            case RunSelfTest():
+                return self._selftest(asked)
             case Assign():
                 return self._become(asked, by)
 
@@ -122,6 +131,16 @@ class Answers:
                 yield {"page": number, "pages": len(found.pages), "entries": entries}
         finally:
             found.close()
+
+    def _selftest(self, asked: RunSelfTest) -> Iterator[Reply]:
+        for told in self._examine(asked):
+            match told:
+                case SelfTest():
+                    yield msgspec.to_builtins(told)
+                case Doing() if asked.live:
+                    yield {"doing": told.says}
+                case Found() if asked.live:
+                    yield {"check": msgspec.to_builtins(told.check), "done": told.nth, "of": told.of}
 
     def _become(self, asked: Assign, by: str) -> Reply:
         mat = (asked.event, asked.point, asked.mat)

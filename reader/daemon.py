@@ -14,25 +14,30 @@ from pathlib import Path
 from reader.answers import Answers
 from reader.box.alive import AliveMark
 from reader.box.assigned import applied, keep
+from reader.box.configured import look_at_config
 from reader.box.control import ControlServer
-from reader.box.identity import box_id
+from reader.box.identity import box_id, label_from_box
 from reader.box.notify import Notifier
-from reader.box.panel import Inputs
+from reader.box.panel import Panel
+from reader.box.power_watch import PowerWatch
+from reader.box.racing import RacingMark
 from reader.box.status import Facts, StatusTeller, status_from_facts
-from reader.box.storage import look_at_storage
+from reader.box.storage import look_at_storage, places_in_memory
 from reader.clock import Clock
-from reader.config import Config, load_chips
+from reader.config import Config
 from reader.copying.copier import Copier
-from reader.errors import ConfigError, JournalError, TimingMatError
-from reader.health import part_of_broker, part_of_clock, part_of_journal
+from reader.errors import JournalError, TimingMatError
+from reader.health import hours_until_last_runner, part_of_broker, part_of_clock, part_of_daemon, part_of_journal
 from reader.journal import JournalView
 from reader.journal.aside import files_aside
 from reader.journal.ballast import Ballast
 from reader.lines import settings_from_config
 from reader.links import Links
-from reader.messages import Heard, Part, Status
+from reader.messages import Part, Status
 from reader.model import NS_PER_S, Identity
+from reader.report import Committed
 from reader.resume import resume
+from reader.selftest.inside import SelfTests
 from reader.uplink.publisher import Uplink
 
 LOOP_S = 0.25
@@ -53,7 +58,7 @@ class Daemon:
         self._clock = clock
         self._identity = Identity(config.mat.event, config.mat.point, config.mat.id, box_id())
         self._began_ns = clock.mono_ns()
-        config_part, bibs = _look_at_config(config, config_trouble)
+        config_part, bibs = look_at_config(config, config_trouble)
         self._notifier = Notifier()
         self._uplink = self._make_uplink()
         self._uplink_seen = (0, self._began_ns)
@@ -69,7 +74,7 @@ class Daemon:
             alive=AliveMark(config.box.control),
             told=self._note_told,
             moved=lambda: self._uplink.reopen(),
-            memory=_places_in_memory(config),
+            memory=places_in_memory(config),
             ballast=Ballast(config.journal.path),
         )
         self._recorder = recorder = self._resumed.recorder
@@ -79,9 +84,30 @@ class Daemon:
         )
         trouble = self._links.trouble
         self._config_part = Part("fail", trouble) if trouble and config_part.word == "ok" else config_part
-        self._inputs = Inputs(config.panel, clock, recorder.put)
+        self._power = PowerWatch(clock, recorder.put, config.box.empty_volts)
+        self._panel = Panel(
+            config.panel, clock, recorder.put, self._power.power_failing, lambda: self._selftests.begin()
+        )
+        self._selftests = SelfTests(
+            config,
+            clock,
+            self._identity,
+            self._links,
+            self._look,
+            lambda: self._panel if self._panel.is_wired else None,
+            lambda one: self._uplink.say_selftest(one),
+        )
         self._answers = Answers(
-            self._identity, clock, self._links, recorder.put, recorder.ask, self._look, self._journals, self._become
+            self._identity,
+            clock,
+            self._links,
+            recorder.put,
+            recorder.ask,
+            self._look,
+            self._journals,
+            self._become,
+            self._selftests.run,
+            self._panel.identify,
         )
         self._control = ControlServer(config.box.control, self._answers.answer)
         self._copier = None
@@ -92,6 +118,7 @@ class Daemon:
             )
         self._control_trouble = ""
         self._teller = StatusTeller(self._uplink.say_status)
+        self._racing = RacingMark(config.box.control)
         self._words: dict[str, str] = {}
         self._becomes_another = threading.Event()
         self._fault = ""
@@ -100,8 +127,9 @@ class Daemon:
         """Start the threads: recording first, telling last."""
         self._recording.start()
         self._links.start()
-        self._inputs.start()
+        self._panel.start()
         self._uplink.start()
+        self._power.start()
         if self._copier is not None:
             self._copier.start()
         try:
@@ -128,7 +156,9 @@ class Daemon:
                 raise JournalError(self._fault)  # to end is to be started anew, and to record again
             self._links.note_found()
             status = self._look()
+            self._panel.show(status, is_connected=self._uplink.state.connected)
             self._teller.tell(status, self._clock.mono_ns())
+            self._racing.note(is_racing=status.mode == "race")
             self._log_changes(status)
             self._rebuild_stuck_uplink()
             if not self._is_stuck():
@@ -141,10 +171,12 @@ class Daemon:
         """
         if not self._becomes_another.is_set():
             self._notifier.stopping()  # systemd would end a service that says so and then goes on
+        self._selftests.stop()
         if not self._control_trouble:
             self._control.stop()
         self._links.stop()
-        self._inputs.stop()
+        self._panel.stop()
+        self._power.stop()
         self._recorder.stop()
         self._recording.join(DISK_MAY_TAKE_NS / NS_PER_S)
         self._uplink.stop()
@@ -180,11 +212,14 @@ class Daemon:
 
     # ---- health ----------------------------------------------------------------------------------------
 
-    def _note_told(self, heard: list[Heard]) -> None:
+    def _note_told(self, committed: Committed) -> None:
         """From the recorder, after each commit."""
-        for one in heard:
+        self._panel.committed(opened=committed.opened, reads=committed.reads)
+        for one in committed.heard:
             self._uplink.say_heard(one)
         self._uplink.wake()
+        if self._copier is not None and self._power.is_failing:
+            self._copier.sync_now()
 
     def _is_stuck(self) -> bool:
         """Whether a thread that timing hangs on makes no progress: systemd then starts all anew."""
@@ -206,6 +241,7 @@ class Daemon:
             self._uplink = self._make_uplink()
             self._uplink_seen = (0, now_ns)
             self._teller = StatusTeller(self._uplink.say_status)
+            self._selftests.say_again()
             self._uplink.start()
 
     def _log_changes(self, status: Status) -> None:
@@ -224,20 +260,22 @@ class Daemon:
         delivered_seq = uplink.delivered.get(report.epoch, 0)
         older = sum(backlog for epoch, backlog in uplink.backlog.items() if epoch != report.epoch)
         hears = any(reader.hears for reader in readers)
+        power, supply = self._power.stand(hours_until_last_runner(uplink.expect, now.utc_ns))
         return status_from_facts(
             Facts(
                 utc_ns=now.utc_ns,
                 uptime_s=(now.mono_ns - self._began_ns) // NS_PER_S,
                 identity=self._identity,
-                label=self._config.mat.label,
+                label=self._config.mat.label or label_from_box(self._identity.box),
                 mode=report.mode,
                 version=version("timing-mat"),
                 is_recording=hears and report.keeps and not self._is_stuck(),
-                daemon=self._look_at_daemon(),
+                daemon=part_of_daemon(self._control_trouble or self._panel.trouble, is_stuck=self._is_stuck()),
                 clock=part_of_clock(self._clock),
                 journal=part_of_journal(self._resumed.says, report),
                 broker=part_of_broker(uplink),
-                power=Part("unknown", "not measured"),
+                power=power,
+                supply=supply,
                 storage=look_at_storage(
                     self._config.journal.path,
                     report.trouble,
@@ -258,30 +296,3 @@ class Daemon:
                 undelivered=max(0, report.last_seq - delivered_seq) + older,
             )
         )
-
-    def _look_at_daemon(self) -> Part:
-        if self._is_stuck():
-            return Part("fail", "a part of the daemon makes no progress; it will be started anew")
-        if trouble := self._control_trouble or self._inputs.trouble:
-            return Part("warn", trouble)
-        return Part("ok", "all parts make progress")
-
-
-def _places_in_memory(config: Config) -> list[Path]:
-    """Where a journal may go on without a disk: file systems in memory, the first that works."""
-    mat = config.mat
-    name = f"{mat.event}-{mat.point}-{mat.id}.journal-in-memory.db"
-    return [config.box.control.with_name(name), Path("/dev/shm") / f"timing-mat-{name}"]  # noqa: S108 - memory, on purpose
-
-
-def _look_at_config(config: Config, trouble: str) -> tuple[Part, dict[str, str] | None]:
-    """How the configuration stands, and the chip file, without which timing goes on."""
-    bibs = None
-    if config.chips.bibs is not None:
-        try:
-            bibs = load_chips(config.chips.bibs)
-        except ConfigError as error:
-            trouble = trouble or f"the chip file is not used: {error}"
-    if trouble:
-        return Part("fail", trouble), bibs
-    return Part("ok", f"{config.source} is in force"), bibs

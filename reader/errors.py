@@ -3,6 +3,7 @@
 ::
 
     TimingMatError
+    ├── NoDaemon          1  nothing listens at the control socket: start it, or do without
     ├── UsageError        2  the command was typed in a way that can't work
     ├── ConfigError       3  mat.toml: says every mistake at once, by its full key
     ├── ReaderError       4
@@ -29,6 +30,10 @@ class TimingMatError(Exception):
     """The root: a sentence that says what was found, what was expected and what to do."""
 
     exit_code = 1
+
+
+class NoDaemon(TimingMatError):
+    """No daemon answers on this box."""
 
 
 class UsageError(TimingMatError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from reader.box.status import ReaderFacts
-from reader.clock import Clock
+from reader.clock import Clock, utc_ns_from_rfc3339
 from reader.line.state import LinkState
 from reader.messages import Antenna, Part
-from reader.model import ClockSource
+from reader.model import NS_PER_S, ClockSource
 from reader.report import Report
 from reader.uplink.state import UplinkState
+from reader.uplink.wire import Expect
 from reader.wording import counted
+
+EXPECTED_FOR_H = 12  # what was expected longer ago was another race
 
 
 def reader_from_link(state: LinkState, line_use_pct: float | None) -> ReaderFacts:
@@ -73,6 +76,13 @@ def part_of_clock(clock: Clock) -> Part:
     return Part("warn", f"{says}; connect the box to a network, a GPS receiver or set its clock")
 
 
+def part_of_daemon(trouble: str, *, is_stuck: bool) -> Part:
+    """The program itself; ``trouble``: what of it works badly, or ""."""
+    if is_stuck:
+        return Part("fail", "a part of the daemon makes no progress; it will be started anew")
+    return Part("warn", trouble) if trouble else Part("ok", "all parts make progress")
+
+
 def part_of_journal(says: list[str], report: Report) -> Part:
     """The log; ``says``: what had to be said of journals set aside for it."""
     if report.trouble:
@@ -91,3 +101,18 @@ def part_of_broker(uplink: UplinkState) -> Part:
             "warn", f"{uplink.says}; {counted(foreign, 'entry')} of another box in a journal set aside: not sent"
         )
     return Part(uplink.word, uplink.says)
+
+
+def hours_until_last_runner(expect: Expect | None, utc_ns: int) -> float | None:
+    """By race control's word; 0 if that moment has passed, None if it has said nothing, or nothing of this race.
+
+    It is not earlier now than when race control said so, whatever this box's clock says.
+    """
+    if expect is None or expect.last_runner_at is None:
+        return None
+    try:
+        at_ns, said_ns = utc_ns_from_rfc3339(expect.last_runner_at), utc_ns_from_rfc3339(expect.as_of)
+    except ValueError:
+        return None
+    hours = (at_ns - max(utc_ns, said_ns)) / (3600 * NS_PER_S)
+    return max(0.0, hours) if hours > -EXPECTED_FOR_H else None

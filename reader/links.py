@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from reader.before import Told
@@ -18,10 +20,13 @@ from reader.line.auto import Place
 from reader.line.link import Link
 from reader.line.profile import of_reader
 from reader.line.protocols import BY_NAME, load
+from reader.line.protocols.asking import Script
 from reader.line.reader_clock import utc_offset_ns
-from reader.line.state import Asked
+from reader.line.state import Asked, LinkState
 from reader.line.tally import Known
-from reader.model import NS_PER_S, Hearing, Reads
+from reader.model import NS_PER_S, ChipRead, Hearing, Reads
+
+T = TypeVar("T")
 
 SET_LIMIT_S = 20.0
 
@@ -29,8 +34,8 @@ SET_LIMIT_S = 20.0
 class Links:
     """``hand_on`` takes what they hear; ``has_room`` says whether there is room for more.
 
-    ``told``: what the log said last of their hearing. ``trouble``: which profile can't be used, and why; the reader is
-    then taken as it is.
+    ``told``: what the log said last of their hearing. ``trouble``: which profiles can't be used, and why; their
+    readers are then taken as they are.
     """
 
     def __init__(
@@ -78,6 +83,24 @@ class Links:
             for state in states
         ]
 
+    def state(self, reader: str) -> LinkState:
+        """How it stands with one, by its name; KeyError."""
+        return self._of(reader).state
+
+    def run(self, reader: str, script: Script[T], limit_s: float) -> T:
+        """What a script that is said to that reader returns. ReaderError where it does not go along in time."""
+        return self._of(reader).errands.run(script, limit_s)
+
+    @contextmanager
+    def listening(self, reader: str, listen: Callable[[Sequence[ChipRead]], None]) -> Iterator[None]:
+        """Its chip reads are shown to ``listen`` too, in the port's thread: it must be quick."""
+        link = self._of(reader)
+        link.listen(listen)
+        try:
+            yield
+        finally:
+            link.listen(None)
+
     def clocks(self) -> Clocks:
         """How the clocks stand, the host's and the readers'."""
         states = [link.state for link in self._links]
@@ -121,6 +144,9 @@ class Links:
             if (place := link.state.found) is not None:
                 self._found.note(link.settings.name, Found(*place))
 
+    def _of(self, reader: str) -> Link:
+        return {link.settings.name: link for link in self._links}[reader]
+
     def _last_place_of(self, reader: str) -> Place | None:
         found = self._found.get(reader)
         return None if found is None else Place(found.port, found.family, found.baud)
@@ -131,7 +157,8 @@ class Links:
         try:
             loaded = of_reader(reader, self._source)
         except ConfigError as error:
-            self.trouble = f"the profile of reader {reader.name} is not used: {error}"
+            says = f"the profile of reader {reader.name} is not used: {error}"
+            self.trouble = f"{self.trouble}; {says}" if self.trouble else says
             return None
         if loaded is None:
             return None

@@ -1,7 +1,8 @@
 """From a command's bytes to its replies, whichever way it came: what can't be a command is refused here, in words.
 
 One object ``{"id": "…", "do": "…", …}`` in, one reply out, or as many as there are pages: ``{"id", "ok": true, …}`` or
-``{"id", "ok": false, "error": "a sentence"}``. Who answers is passed in.
+``{"id", "ok": false, "error": "a sentence"}``. Before the reply there may be words of how far it has come:
+``{"id", "ok": true, "doing": "…"}`` and ``{"id", "ok": true, "check": {…}, …}``. Who answers is passed in.
 """
 
 from __future__ import annotations
@@ -58,6 +59,17 @@ def replies(data: bytes, answer: Answer) -> Iterator[Reply]:
         # A fault of ours in one command must not take the others, nor who asked, with it.
         log.exception("the command %.80r failed", command["do"])
         yield refusal(its_id, f"{command['do'][:80]} failed inside the daemon; its log says how")
+
+
+def is_word_of_progress(reply: Reply) -> bool:
+    """Whether it only says how far it has come, for who watches: the reply itself follows."""
+    return "doing" in reply or "check" in reply
+
+
+def has_more(reply: Reply) -> bool:
+    """Whether further replies to the same command follow this one."""
+    is_last_page: bool = reply.get("page", 1) >= reply.get("pages", 1)
+    return reply.get("ok") is True and (is_word_of_progress(reply) or not is_last_page)
 
 
 def refusal(its_id: object, says: str) -> Reply:

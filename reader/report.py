@@ -1,11 +1,13 @@
-"""How it stands with recording, for the status: pure."""
+"""How it stands with recording, for the status and for who shows what was recorded: pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reader.journal.steady import SteadyJournal
 from reader.lines import Lines
+from reader.messages import Heard
 from reader.model import Instant, Mode
 
 
@@ -26,6 +28,19 @@ class Report(NamedTuple):
     keeps: bool
     trouble: str
     mode: Mode
+
+
+@dataclass
+class Committed:
+    """What a commit puts on the disk.
+
+    ``heard``: the messages of the passings it opened, where they are told; ``opened``: how many there are; ``reads``:
+    raw reads, those of reference chips alone left out.
+    """
+
+    heard: list[Heard] = field(default_factory=list)
+    opened: int = 0
+    reads: int = 0
 
 
 def report_from(

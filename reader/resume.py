@@ -20,10 +20,11 @@ from reader.journal.aside import finish_setting_aside, set_aside, take_in_all
 from reader.journal.ballast import Ballast
 from reader.journal.steady import SteadyJournal, take_in_left_over
 from reader.lines import Lines, LinesSettings, LinesState
-from reader.messages import Heard, Split
+from reader.messages import Split
 from reader.model import Began, Identity, Instant, Role
 from reader.modes import Modes
 from reader.recorder import Recorder
+from reader.report import Committed
 from reader.telling import Teller
 
 SPLITS_LOOKED_AT = 500
@@ -211,7 +212,7 @@ def resume(
     clock: Clock,
     sweep: frozenset[str] = frozenset(),
     alive: Alive,
-    told: Callable[[list[Heard]], None],
+    told: Callable[[Committed], None],
     moved: Callable[[], None],
     memory: Sequence[Path],
     ballast: Ballast | None = None,

@@ -50,22 +50,23 @@ LAW = {
     "before": f"{WORDS} journal",
     "recorder": f"{WORDS} line line.protocols gate lines telling journal retelling righting"
     " logbook modes moding report",
-    "resume": f"{WORDS} line line.protocols gate lines telling journal recorder box modes before",
+    "resume": f"{WORDS} line line.protocols gate lines telling journal recorder report box modes before",
     "uplink": f"{WORDS} journal replies uplink.wire uplink.broker",
     "uplink.wire": f"{WORDS} journal",
     "uplink.broker": f"{WORDS} uplink",
     "box": f"{WORDS} replies",
-    "health": f"{WORDS} line line.protocols report uplink box",
+    "health": f"{WORDS} line line.protocols report uplink uplink.wire box",
     "clocks": f"{WORDS} line",
     "links": f"{WORDS} line line.protocols box health clocks before",
     "replies": "errors",
     "answers": f"{WORDS} links box journal moding replies uplink.wire selftest",
     "copying": f"{WORDS} journal uplink.wire",
-    "selftest": f"{WORDS} line line.protocols journal uplink uplink.broker box links clocks",
+    "selftest": f"{WORDS} copying line line.protocols journal uplink uplink.wire uplink.broker box links clocks health",
+    "doctor": f"{WORDS} line journal box selftest",
     "signals": "",
     "serving": f"{WORDS} daemon signals",
-    "daemon": f"{WORDS} copying links answers gate lines telling journal recorder resume uplink uplink.wire box health"
-    " selftest",
+    "daemon": f"{WORDS} copying links answers gate lines telling journal recorder report resume uplink uplink.wire"
+    " box health selftest",
     "schema": f"{WORDS} uplink.wire box",
     "racecontrol": f"{WORDS} uplink.wire uplink.broker",
     "cli": "*",
@@ -81,6 +82,7 @@ OWNERS = {
     "amqtt": "cli.demo_broker",
     "rich": "cli",
     "typer": "cli",
+    "segno": "cli",
 }
 
 LINES_LIMIT = 300

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import typer.core
 import typer.main
+from typer.testing import CliRunner
 
 from reader import errors
 from reader.cli import app
@@ -105,6 +106,13 @@ def test_a_command_stands_there_with_every_option_and_an_example(name: str) -> N
     assert any(block.startswith(name) for block in blocks("", section))
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_a_word_for_what_may_be_given_again(name: str) -> None:
+    told = CliRunner().invoke(app, [*name.split()[1:], "--help"]).output
+    assert "--help" in told
+    assert "list[" not in told
+
+
 def test_no_command_stands_there_that_does_not_exist() -> None:
     assert set(re.findall(r"^\*\*`(timing-mat[^`]*)`\*\*", README, re.MULTILINE)) == set(COMMANDS)
 
@@ -165,7 +173,7 @@ def test_an_example_of_a_message_is_one(topic: str, text: str) -> None:
 
 def test_every_message_that_is_sent_is_shown() -> None:
     shown = {topic.rpartition("/")[2] for topic, _ in MESSAGES}
-    assert shown == {"split", "heard", "gun", "marker", "coverage", "notice", "status", "link"}
+    assert shown == {"split", "heard", "gun", "marker", "coverage", "notice", "status", "link", "selftest"}
 
 
 def test_the_subscriber_prints_each_split_once_at_its_highest_revision(mosquitto: Mosquitto, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_shipped_profile_is_lawful_and_says_why_of_every_key(name: str) -> Non
     assert unexplained == []
     # All of what the family can be told is decided, not left to chance.
     left_out = {key for key in loaded.profile.__struct_fields__ if getattr(loaded.profile, key) is None}
-    assert left_out == {"max_eirp_dbm"}
+    assert left_out == {"max_eirp_dbm", "model", "firmware"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -351,6 +351,8 @@ def profiles(draw: st.DrawFn) -> profile.Profile:
         "says": draw(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)),
         "use": draw(st.sampled_from(["start", "finish", "split", "any", None])),
         "max_eirp_dbm": draw(st.none() | st.floats(-10, 40)),
+        "model": draw(st.sampled_from([None, "M6e Nano"])),
+        "firmware": draw(st.sampled_from([None, "1.9.1"])),
         "antennas": antennas,
     }
     session = draw(st.none() | st.integers(0, 3))

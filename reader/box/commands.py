@@ -87,7 +87,34 @@ class Release(_Command, frozen=True, tag="release"):
 
 
 class Identify(_Command, frozen=True, tag="identify"):
-    """Lights and buzzer, to find the box."""
+    """Lights and buzzer, to find the box; or one ``light`` alone, to see whether it works, in mode test or released."""
+
+    light: (
+        Annotated[
+            Literal["ready_led", "uplink_led", "read_led", "fault_led", "buzzer"],
+            Meta(description="ready_led, uplink_led, read_led, fault_led or buzzer"),
+        ]
+        | None
+    ) = None
+    for_s: Annotated[int, Meta(ge=1, le=30, description="a whole number of seconds, 1 to 30")] = 10
+
+
+class RunSelfTest(_Command, frozen=True, tag="selftest"):
+    """Look whether all is well, check by check: all of them, or those named in ``checks``.
+
+    ``yes``: it may transmit and beep. ``seen``: by light, whether somebody saw it go on. ``chip_wait_s``: how long a
+    test chip is waited for on each antenna. ``publish``: the report, retained. ``live``: over the control socket,
+    each finding as it is made.
+    """
+
+    checks: Annotated[list[Words], Meta(max_length=100, description="a list of names of checks")] = []
+    yes: Flag = False
+    seen: Annotated[
+        dict[Words, bool], Meta(max_length=20, description='an object with true or false by light, as {"ready": true}')
+    ] = {}
+    chip_wait_s: Annotated[float, Meta(ge=1, le=120, description="a number of seconds, 1 to 120")] = 20
+    publish: Flag = False
+    live: Flag = False
 
 
 class Assign(_Command, frozen=True, tag="assign"):
@@ -98,7 +125,9 @@ class Assign(_Command, frozen=True, tag="assign"):
     mat: Level
 
 
-Commands: TypeAlias = Ping | AskStatus | Mark | Gun | Clocks | Rewind | SetMode | Release | Identify | Assign
+Commands: TypeAlias = (
+    Ping | AskStatus | Mark | Gun | Clocks | Rewind | SetMode | Release | Identify | RunSelfTest | Assign
+)
 
 STRUCTS: dict[str, type[Commands]] = {
     "ping": Ping,
@@ -110,6 +139,7 @@ STRUCTS: dict[str, type[Commands]] = {
     "mode": SetMode,
     "release": Release,
     "identify": Identify,
+    "selftest": RunSelfTest,
     "assign": Assign,
 }
 

@@ -19,8 +19,8 @@ from typing import IO
 
 import msgspec
 
-from reader.errors import TimingMatError
-from reader.replies import LIMIT_BYTES, Answer, Command, Reply, encode, refusal, replies
+from reader.errors import NoDaemon, TimingMatError
+from reader.replies import LIMIT_BYTES, Answer, Command, Reply, encode, has_more, refusal, replies
 
 CLIENTS = 16  # at once: people, a page and scripts; a script that forgets to close must not eat the daemon's memory
 IDLE_S = 60.0
@@ -101,7 +101,7 @@ class ControlServer:
 
 
 def ask(path: Path, command: Command, limit_s: float = 10.0) -> Reply:
-    """The daemon's reply to a command, ``ok`` or not; an ``id`` is added. TimingMatError if there is none."""
+    """The daemon's reply to a command, ``ok`` or not; an ``id`` is added. NoDaemon if there is none, TimingMatError."""
     return next(ask_for_pages(path, command, limit_s))
 
 
@@ -113,15 +113,15 @@ def ask_for_pages(path: Path, command: Command, limit_s: float = 10.0) -> Iterat
             server.connect(str(path))
             with contextlib.suppress(BrokenPipeError):  # it hung up, and may have said why
                 server.sendall(_line({"id": uuid.uuid4().hex, **command}))
-            has_more = True
+            is_last = False
             unread = bytearray()
-            while has_more:
+            while not is_last:
                 reply = _receive(server, unread, path, limit_s)
-                has_more = reply.get("ok") is True and reply.get("page", 1) < reply.get("pages", 1)
+                is_last = not has_more(reply)
                 yield reply
     except (FileNotFoundError, ConnectionRefusedError) as error:
         says = f"no daemon answers at {path}: start it, or give the file whose [box] control says where it listens"
-        raise TimingMatError(says) from error
+        raise NoDaemon(says) from error
     except PermissionError as error:
         says = f"no permission for {path}: only members of its group may talk to the daemon"
         raise TimingMatError(says) from error

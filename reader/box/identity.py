@@ -28,6 +28,11 @@ def box_id() -> str:
     return level_from_text(socket.gethostname()) or "box"
 
 
+def label_from_box(box: str) -> str:
+    """What a box goes by that has no label: the last six of its number; a name as it is."""
+    return box[-6:] if re.fullmatch(r"[0-9a-f]{8,}", box) else box
+
+
 def level_from_text(text: str) -> str:
     """The text as a level of a topic, or "" if nothing of it can be."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63]

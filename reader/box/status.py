@@ -9,7 +9,7 @@ import msgspec
 
 from reader.box.teardown import judge
 from reader.clock import rfc3339_from_utc_ns
-from reader.messages import Antenna, Counts, OnMat, Part, Status
+from reader.messages import Antenna, Counts, OnMat, Part, Power, Status
 from reader.model import NS_PER_S, Identity, Mode
 
 EVERY_S = 10
@@ -45,6 +45,7 @@ class Facts(NamedTuple):
     journal: Part
     broker: Part
     power: Part
+    supply: Power
     storage: Part
     config: Part
     readers: list[ReaderFacts]
@@ -92,6 +93,7 @@ def status_from_facts(facts: Facts) -> Status:
         line_use_pct={r.name: r.line_use_pct for r in facts.readers if r.line_use_pct is not None},
         version=facts.version,
         uptime_s=facts.uptime_s,
+        power=facts.supply,
         teardown=judge(
             undelivered=facts.undelivered,
             readers_not_hearing=[reader.name for reader in facts.readers if not reader.hears],
@@ -100,11 +102,15 @@ def status_from_facts(facts: Facts) -> Status:
 
 
 class StatusTeller:
-    """Says the status at a change of a word or verdict, at most once a second, and at least every ten."""
+    """Says the status at a change of a word or verdict, at most once a second, and at least every ten.
+
+    That the supply is failing is said at once: there may be no second.
+    """
 
     def __init__(self, say: Callable[[bytes], None]) -> None:
         self._say = say
         self._words: tuple[object, ...] = ()
+        self._was_failing = False
         self._said_ns: int | None = None
 
     def tell(self, status: Status, now_ns: int) -> None:
@@ -118,8 +124,9 @@ class StatusTeller:
         )
         age_ns = EVERY_S * NS_PER_S if self._said_ns is None else now_ns - self._said_ns
         # A little early rather than late: the caller comes round a few times a second.
-        if age_ns >= EVERY_S * NS_PER_S - NS_PER_S // 2 or (words != self._words and age_ns >= NS_PER_S):
-            self._words, self._said_ns = words, now_ns
+        is_due = age_ns >= EVERY_S * NS_PER_S - NS_PER_S // 2 or (words != self._words and age_ns >= NS_PER_S)
+        if is_due or status.power.failing != self._was_failing:
+            self._words, self._said_ns, self._was_failing = words, now_ns, status.power.failing
             self._say(_encode(status))
 
 

@@ -1,10 +1,11 @@
-"""The disk under the journal: how full it is."""
+"""The disk under the journal: how full it is, and where the log may go on without one."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from reader.config import Config
 from reader.messages import Part
 
 WARN_FULL = 0.80
@@ -41,3 +42,10 @@ def _look_at_disk(journal: Path, trouble: str, *, is_on_ballast: bool) -> Part:
     if full >= WARN_FULL:
         return Part("warn", f"{says}: free some")
     return Part("ok", says)
+
+
+def places_in_memory(config: Config) -> list[Path]:
+    """Where a journal may go on without a disk: file systems in memory, the first that works."""
+    mat = config.mat
+    name = f"{mat.event}-{mat.point}-{mat.id}.journal-in-memory.db"
+    return [config.box.control.with_name(name), Path("/dev/shm") / f"timing-mat-{name}"]  # noqa: S108 - memory, on purpose

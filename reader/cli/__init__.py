@@ -16,6 +16,7 @@ from reader.cli import (
     config,
     decode,
     demo,
+    doctor,
     expect,
     export,
     gun,
@@ -31,6 +32,7 @@ from reader.cli import (
     rewind,
     run,
     schema,
+    selftest,
     simulate,
     status,
     watch,
@@ -57,6 +59,7 @@ app.command()(release.release)
 app.command()(assign.assign)
 app.command()(identify.identify)
 app.command()(rewind.rewind)
+app.command()(selftest.selftest)
 app.command()(watch.watch)
 app.command()(collect.collect)
 app.command()(expect.expect)
@@ -70,6 +73,7 @@ app.command()(replay.replay)
 app.command()(decode.decode)
 app.add_typer(config.app, name="config")
 app.command()(schema.schema)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

@@ -39,7 +39,9 @@ def _options(
     port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 1883,
     hosts: Annotated[
         list[str] | None,
-        typer.Option(help="NAME:PORT instead of the two; given again: a cluster, tried in turn.", show_default=False),
+        typer.Option(
+            metavar="NAME:PORT", help="Instead of the two; given again: a cluster, tried in turn.", show_default=False
+        ),
     ] = None,
     version: Annotated[
         Literal["auto", "5", "3.1.1"], typer.Option(help="Of MQTT; auto: 5, and 3.1.1 where that is not spoken.")

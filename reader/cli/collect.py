@@ -56,7 +56,9 @@ def collect(
     read: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Take in a box's second copy (a file, or the folder) first; may be given again.", show_default=False
+            metavar="PATH",
+            help="Take in a box's second copy (a file, or the folder) first; may be given again.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line for each split, no table.")] = False,

@@ -1,20 +1,22 @@
-"""`timing-mat config`: what is wrong with my file."""
+"""`timing-mat config`: what is wrong with my file; a new one; the box's label."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reader.cli import config_import, config_label, config_new
 from reader.cli.run import ConfigOption, look_at_files
 from reader.config import Config, find, load
+from reader.config.rows import rows
 from reader.wording import counted
 
 app = typer.Typer(help="The configuration, mat.toml.", no_args_is_help=True)
+app.command()(config_new.new)
+app.command()(config_label.label)
+app.command("import")(config_import.import_)
 
 
 @app.callback()
@@ -42,32 +44,9 @@ def check(config: ConfigOption = None) -> None:
 
 
 def _table_of(settings: Config) -> Table:
-    unused = {"source", "given"} | ({"mqtt.host", "mqtt.port"} if settings.mqtt.hosts else set())
     table = Table("setting", "value", "")
-    for key, value in _rows(settings):
-        if key in unused:
-            continue
-        origin = "" if key in settings.given else "default"
-        table.add_row(Text(key), Text(str(value), overflow="fold"), Text(origin, style="dim"))
+    for row in rows(settings):
+        table.add_row(
+            Text(row.key), Text(row.value, overflow="fold"), Text("" if row.is_given else "default", style="dim")
+        )
     return table
-
-
-def _rows(table: msgspec.Struct, above: str = "") -> Iterator[tuple[str, object]]:
-    """Full key and value of all that is set, in the order of the file's tables."""
-    for field in msgspec.structs.fields(table):
-        value = getattr(table, field.name)
-        key = f"{above}{field.encode_name}"
-        match value:
-            case None | ():
-                continue
-            case msgspec.Struct():
-                yield from _rows(value, f"{key}.")
-            case (msgspec.Struct(), *_):
-                for place, one in enumerate(value):
-                    yield from _rows(one, f"{key}[{place}].")
-            case tuple():
-                yield key, ", ".join(value)
-            case bool():
-                yield key, "true" if value else "false"
-            case _:
-                yield key, value

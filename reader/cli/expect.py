@@ -60,7 +60,9 @@ def expect(
     ] = False,
     arm_sweep: Annotated[
         list[str] | None,
-        typer.Option(help="The chip of the last vehicle; may be given again. It replaces those armed before."),
+        typer.Option(
+            metavar="CHIP", help="The chip of the last vehicle; may be given again. It replaces those armed before."
+        ),
     ] = None,
     disarm: Annotated[bool, typer.Option("--disarm", help="No sweep is armed any more.")] = False,
     last_runner_at: Annotated[
@@ -71,9 +73,11 @@ def expect(
     ] = None,
     waive: Annotated[
         list[str] | None,
-        typer.Option(help="A bib or chip that nobody need wait for; may be given again. Needs --db."),
+        typer.Option(metavar="BIB", help="A bib or chip that nobody need wait for; may be given again. Needs --db."),
     ] = None,
-    unwaive: Annotated[list[str] | None, typer.Option(help="Waited for again; may be given again. Needs --db.")] = None,
+    unwaive: Annotated[
+        list[str] | None, typer.Option(metavar="BIB", help="Waited for again; may be given again. Needs --db.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Who says so.")] = "expect",
 ) -> None:
     """Tell a mat who is still to come, and which chip is the sweep's: the last vehicle, after which it may go.

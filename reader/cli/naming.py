@@ -30,7 +30,7 @@ def tell_in_pages(
     config: Path | None, socket: Path | None, command: dict[str, object], limit_s: float = 10.0
 ) -> Iterator[dict[str, Any]]:
     """All its replies; likewise."""
-    for reply in ask_for_pages(socket or _socket_of(config), command | {"by": who()}, limit_s):
+    for reply in ask_for_pages(socket or socket_of(config), {"by": who()} | command, limit_s):
         if not reply.get("ok"):
             raise TimingMatError(f"the daemon says: {reply.get('error')}")
         yield reply
@@ -44,7 +44,8 @@ def who() -> str:
         return f"user {os.getuid()}"
 
 
-def _socket_of(config: Path | None) -> Path:
+def socket_of(config: Path | None) -> Path:
+    """Where the daemon of that configuration listens."""
     try:
         return load(find(config)).box.control
     except ConfigError:

@@ -48,7 +48,7 @@ def probe(
     tried: dict[str, list[str]] = {}
     for name in ports:
         try:
-            said = _look_at(name, baud, tried.setdefault(name, []))
+            said = look_at(name, baud, tried.setdefault(name, []))
         except ReaderError as error:
             if len(ports) == 1:
                 raise
@@ -63,8 +63,8 @@ def probe(
     raise ReaderError("\n".join(["found no reader of a known family; tried:", *lines, CHECK]))
 
 
-def _look_at(name: str, baud: int | None, tried: list[str]) -> dict[str, object] | None:
-    """What is on one port, for people and programs; None for nothing, and ``tried`` says what was tried."""
+def look_at(name: str, baud: int | None, tried: list[str]) -> dict[str, object] | None:
+    """What is on one port; None for nothing, and ``tried`` says what was tried. ReaderError where it can't be asked."""
     clock = SystemClock()
     search = Probe(baud, has_speeds=has_speeds(name))
     port = Port(name, search.baud, clock)
@@ -100,7 +100,7 @@ def _known(port: Port, found: Found, clock: SystemClock) -> tuple[Known, str]:
 
 
 def _said(port: Port, found: Found, known: Known, trouble: str) -> dict[str, object]:
-    table = f'[[reader]]\nprotocol = "{found.family.name}"\nport = {json.dumps(_lasting(port.name))}\n'
+    table = f'[[reader]]\nprotocol = "{found.family.name}"\nport = {json.dumps(lasting(port.name))}\n'
     return {
         "port": port.name,
         "family": found.family.name,
@@ -114,7 +114,7 @@ def _said(port: Port, found: Found, known: Known, trouble: str) -> dict[str, obj
     }
 
 
-def _lasting(name: str) -> str:
+def lasting(name: str) -> str:
     """The name of the same device that survives a replug, if it has one."""
     if "://" in name:
         return name

@@ -21,7 +21,7 @@ from reader.clock import SystemClock
 from reader.errors import UsageError
 from reader.model import NS_PER_S
 from reader.signals import stopping_at
-from reader.simulator.faults import FAULTS, READER_FAULTS, fault_from_text
+from reader.simulator.faults import FAULTS, OF_AN_ANTENNA, READER_FAULTS, fault_from_text
 from reader.simulator.play import Reader, play, truth_from_told
 from reader.simulator.race import Crossing, made_race, race_from_file
 from reader.simulator.signal import Mat, Told
@@ -117,7 +117,9 @@ def simulate(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[@S]", help=f"At second S of the race: {', '.join(FAULTS | READER_FAULTS)}. Repeatable."
+            metavar="NAME[=N][@S]",
+            help=f"At second S of the race: {', '.join(FAULTS | READER_FAULTS)}. Repeatable. "
+            f"With N, of that antenna: {', '.join(sorted(OF_AN_ANTENNA))}.",
         ),
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="JSON lines to write: what was said of each crossing.")] = None,
@@ -153,7 +155,7 @@ def simulate(
         begins_ns = _begin_ns(on)
         race, count = made_race(runners, minutes * 60, begins_ns, family.chip_from_number, seed), runners
     reader = family.make_reader(baud, antennas, region)
-    faults = [fault_from_text(text, reader.suffers) for text in fault or []]
+    faults = [fault_from_text(text, reader.suffers, antennas) for text in fault or []]
     mat = Mat(reads=reads, antennas=antennas, disorder_s=disorder, repeats=repeats)
 
     with ExitStack() as closing:

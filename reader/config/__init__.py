@@ -16,6 +16,7 @@ from reader.config.settings import (
     ReaderSettings,
     WebSettings,
 )
+from reader.config.taken_out import TakenOut, taken_out
 
 __all__ = [
     "GATE_BY_USE",
@@ -28,11 +29,13 @@ __all__ = [
     "MqttSettings",
     "PanelSettings",
     "ReaderSettings",
+    "TakenOut",
     "WebSettings",
     "find",
     "is_credential",
     "load",
     "load_chips",
     "loads",
+    "taken_out",
     "unconfigured",
 ]

@@ -14,6 +14,7 @@ from reader.config.agreement import FACTORY_BAUD, disagreements
 from reader.config.credentials import credential
 from reader.config.reading import Reading
 from reader.config.settings import GATE_BY_USE, Config, GateSettings, MatSettings, ReaderSettings, Tables
+from reader.config.taken_out import SECRETS, Secret
 from reader.errors import ConfigError
 
 VARIABLE = "TIMING_MAT_CONFIG"
@@ -60,6 +61,7 @@ def loads(text: str, source: str) -> Config:
     reading = Reading(
         Path(source).absolute().parent,
         {f"gate.{field}": getattr(gate, field) for field in gate.__struct_fields__},
+        {f"{secret.table}.{secret.key}": _of_secret(secret) for secret in SECRETS},
     )
     tables = reading.table(Tables, found)
     problems = reading.problems + list(disagreements(tables, reading.given))
@@ -108,6 +110,14 @@ def _is_there(path: Path) -> bool:
     except OSError:
         return True  # reading it will say what is wrong
     return True
+
+
+def _of_secret(secret: Secret) -> str:
+    """Others can read this file, so a secret is not used here."""
+    return (
+        f"a secret can't stand here, where others can read it; write it into /etc/timing-mat/credentials/{secret.file} "
+        f'and here {secret.file_key} = "{secret.file}". On the boot partition that is done at each start of the box'
+    )
 
 
 def _gate_of(found: dict[str, object]) -> GateSettings:

@@ -9,33 +9,38 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Reading:
     """One file being read. ``problems``: sentences, each beginning with the full key; ``given``: the keys found.
 
     ``folder``: what relative paths are relative to. ``defaults``: by full key, where a default depends on
-    another key.
+    another key. ``elsewhere``: by full key, in words, where what people write there belongs.
     """
 
-    def __init__(self, folder: Path, defaults: dict[str, object]) -> None:
+    def __init__(self, folder: Path, defaults: dict[str, object], elsewhere: Mapping[str, str] = NOTHING) -> None:
         self.problems: list[str] = []
         self.given: set[str] = set()
         self._folder = folder
         self._defaults = defaults
+        self._elsewhere = elsewhere
 
     def table(self, kind: type[Struct], found: dict[str, object], key: str = "") -> Struct:
         """A struct of what was found; a value that is missing or wrong is None in it, and is in ``problems``."""
         fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         for name in found:
-            if name not in fields:
+            if name not in fields and _join(key, name) in self._elsewhere:
+                self.problems.append(f"{_join(key, name)}: {self._elsewhere[_join(key, name)]}")
+            elif name not in fields:
                 what = "table" if isinstance(found[name], dict) else "key"
                 says = _nearest(name, [known for known in fields if known not in found], list(fields))
                 self.problems.append(f"{_join(key, name)}: there is no such {what}; {says}")

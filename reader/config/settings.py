@@ -214,9 +214,10 @@ class PanelSettings(msgspec.Struct, frozen=True):
 
 
 class BoxSettings(msgspec.Struct, frozen=True):
-    """`[box]`: the box itself."""
+    """`[box]`: the box itself. ``empty_volts``: at which its battery is empty; None: what its gauge was told."""
 
     control: File = Path("/run/timing-mat/control.sock")
+    empty_volts: Annotated[float, Meta(gt=0, le=100, description="volts, more than 0 and at most 100")] | None = None
 
 
 class WebSettings(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from reader.copying.files import AppendedFile
+from reader.copying.files import AppendedFile, last_in
 from reader.copying.lines import encode, entry_line, reads_in
 from reader.copying.sticks import NoPlace, place_for
 from reader.errors import JournalError
@@ -45,6 +45,7 @@ class Copier:
         self._journal = journal
         self._line_of_reader = line_of_reader
         self._stopping = threading.Event()
+        self._waking = threading.Event()
         self._thread = threading.Thread(target=self._run, name="copy", daemon=True)
         self._place: Path | None = None
         self._files: dict[Path, AppendedFile] = {}
@@ -56,15 +57,22 @@ class Copier:
     def stop(self, limit_s: float = 3.0) -> None:
         """Copy what is there still, and end; returns after ``limit_s`` at the latest."""
         self._stopping.set()
+        self._waking.set()
         if self._thread.ident is not None:
             self._thread.join(limit_s)
+
+    def sync_now(self) -> None:
+        """Copy and sync what is committed now, without waiting for the next round; from any thread, returns at once."""
+        self._waking.set()
 
     # ---- the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self._stopping.wait(EVERY_S)
+            self._waking.wait(EVERY_S)
+            self._waking.clear()
+            is_last = self._stopping.is_set()
             try:
                 self._copy(place_for(self._setting, self._path))
             except NoPlace as error:
@@ -128,6 +136,11 @@ class Copier:
                 file.close()
             except OSError as error:
                 log.debug("closing a file of the second copy: %s", error)
+
+
+def how_far(place: Path, whose: Identity, epoch: str) -> int:
+    """The last entry of that epoch that is whole on the stick; 0 for none."""
+    return last_in(place / FOLDER / _folder_of(whose) / f"{epoch}.jsonl")
 
 
 def _folder_of(whose: Identity) -> str:

@@ -79,6 +79,18 @@ class AppendedFile:
         os.close(self._fd)
 
 
+def last_in(path: Path) -> int:
+    """The number up to which everything is whole in a file of one line a number; 0 for none. Nothing is touched."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        return _whole(fd, is_several=False)[1]
+    finally:
+        os.close(fd)
+
+
 def _whole(fd: int, *, is_several: bool) -> tuple[int, int]:
     """How many bytes to keep, and the last number in them."""
     size = os.fstat(fd).st_size

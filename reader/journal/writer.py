@@ -6,7 +6,6 @@ transaction, or none and keeps it: an insert that a failed sync has rolled back 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -15,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from reader.errors import DiskRefused, JournalDamaged, JournalInUse
+from reader.errors import JournalDamaged
+from reader.journal.lock import hold
 from reader.journal.schema import TABLES, VERSION, connect_writing, sync_folder, translate
 from reader.journal.trust import crc_of, examine, examine_log
 from reader.journal.view import JournalView
@@ -61,7 +61,7 @@ class Journal:
     @classmethod
     def create(cls, path: Path, identity: Identity) -> Journal:
         """Begin a journal where there is none: a fresh epoch, bound to this identity."""
-        lock = _hold(path)
+        lock = hold(path)
         connection = None
         try:
             connection = connect_writing(path)
@@ -93,7 +93,7 @@ class Journal:
         """
         if not path.is_file():
             raise JournalDamaged(f"{path}: not a file")
-        lock = _hold(path)
+        lock = hold(path)
         connection = None
         try:
             examine_log(path)
@@ -262,23 +262,3 @@ def _move_cursor(connection: sqlite3.Connection, epoch: str, seq: int) -> None:
     for row in connection.execute(statement, (epoch, seq)).fetchall():
         crc = crc_of(*row, seq)
         connection.execute("UPDATE epoch SET delivered_seq = ?, crc = ? WHERE epoch = ?", (seq, crc, epoch))
-
-
-def _hold(path: Path) -> int:
-    """The lock beside the journal, held as long as it is open: two writers could lose committed rows."""
-    # A file of its own: closing any descriptor of the database itself would drop SQLite's own locks.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise DiskRefused(
-            f"{path}: can't be written there ({error.strerror}); look at the folder and the disk"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise JournalInUse(
-            f"{path}: another timing-mat writes this journal; stop it, or give this one a [journal] path of its own"
-        ) from error
-    return lock

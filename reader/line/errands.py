@@ -1,7 +1,8 @@
 """Errands: scripts that others have run on a reader's line while the mat goes on listening to it.
 
 Whoever wants something of the reader (set its clock, test it) hands in a script from any thread and waits; the port
-thread says what it says between two chunks, and shows it every answer besides the conversation.
+thread says what it says between two chunks, and shows it every answer besides the conversation. One that has the line
+for itself (:func:`.asking.alone`) is not spoken into by the conversation (:mod:`.turns`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from reader.errors import ReaderError
-from reader.line.protocols.asking import Asking, Script, Stuck
+from reader.line.protocols.asking import ALONE, Asking, Script, Stuck
 from reader.model import Event, Reply
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ class _Errand:
     def __init__(self, script: Script[Any]) -> None:
         self.asking: Asking[Any] = Asking(script)
         self.is_begun = False
+        self.is_alone = False
         self.is_given_up = False
         self.trouble = ""
         self.done = threading.Event()
@@ -40,13 +42,16 @@ class Errands:
         self._waiting.put(errand)
         if not errand.done.wait(limit_s):
             errand.is_given_up = True
-            raise ReaderError(f"the reader's line was not free within {limit_s:g} s: look at its cable and its power")
+            what = "the reader did not answer all that it was asked" if errand.is_begun else "its line was not free"
+            raise ReaderError(f"{what} within {limit_s:g} s: look at its cable and its power")
         if errand.trouble:
             raise ReaderError(errand.trouble)
         return cast(T, errand.asking.result)
 
     def step(self, events: Sequence[Event], now_ns: int) -> bytes:
         """The port thread: these came; what to send."""
+        if self._now is not None and self._now.is_given_up:
+            self._now = None  # nobody waits for it any more
         errand = self._now or self._next()
         if errand is None:
             return b""
@@ -55,10 +60,18 @@ class Errands:
         except Stuck as stuck:
             errand.trouble = str(stuck)
             sent = b""
+        except Exception as error:  # of the script: the conversation must not end by it
+            errand.trouble = f"a fault of this program in asking the reader ({error!r}); please report it"
+            sent = b""
         if errand.trouble or errand.asking.is_done:
             errand.done.set()
             self._now = None
         return sent
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the one under way has the line for itself."""
+        return self._now is not None and self._now.is_alone
 
     @property
     def due_ns(self) -> int | None:
@@ -85,7 +98,9 @@ class Errands:
     def _go_on(self, errand: _Errand, events: Sequence[Event], now_ns: int) -> bytes:
         if not errand.is_begun:
             errand.is_begun = True
-            return errand.asking.begin(now_ns)
+            sent = errand.asking.begin(now_ns)
+            errand.is_alone = errand.asking.question is ALONE
+            return sent
         sent = b""
         for event in events:
             if isinstance(event, Reply) and not errand.asking.is_done:

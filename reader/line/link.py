@@ -8,7 +8,7 @@ be asked again must not wait for a disk. It touches neither disk nor network.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reader.clock import Clock
 from reader.config import ReaderSettings
@@ -22,6 +22,7 @@ from reader.line.reader_clock import ReaderClock
 from reader.line.stamps import BITS_A_BYTE, stamps
 from reader.line.state import Asked
 from reader.line.tally import Known, Tally
+from reader.line.turns import Turns
 from reader.model import NS_PER_S, ChipRead, Chunk, Event, Hearing, Instant, Reads
 
 READ_WAIT_S = 0.1
@@ -68,6 +69,10 @@ class Link:
         """Begin; once."""
         self._thread.start()
 
+    def listen(self, listen: Callable[[Sequence[ChipRead]], None] | None) -> None:
+        """Show the chip reads to this too, in the port's thread; None: to nobody any more."""
+        self._tally.listen = listen
+
     def stop(self) -> None:
         """Close the port and end; returns when it has."""
         self._stopping.set()
@@ -86,7 +91,9 @@ class Link:
             except Exception as error:
                 says = f"a fault of this program in talking to the reader ({error!r}); it goes on, please report it"
                 self._stand(Standing(hears=False, word="fail", says=says), self._clock.now())
+                self.errands.drop(says)
             self._stopping.wait(REOPEN_S)
+        self.errands.drop("the line was closed before the reader had answered")
 
     def _live(self) -> None:
         """Open the port and stay with it until it goes, or until the reader is to be looked for elsewhere."""
@@ -147,7 +154,8 @@ class Link:
 
     def _conversation(self, family: str) -> Conversation:
         asked = self._asked
-        return load(family).Conversation(asked.wanted if asked is not None and asked.family == family else None)
+        wanted = asked.wanted if asked is not None and asked.family == family else None
+        return Turns(load(family).Conversation(wanted), self.errands)
 
     def _note_found(self, port: Port) -> None:
         if self._family is not None and self._baud is not None:
@@ -179,9 +187,8 @@ class Link:
         self._stand(talk.standing, now)
         while not self._stopping.is_set():
             wait_s = READ_WAIT_S if is_idle else SILENT_S
-            for due_ns in (talk.due_ns, self.errands.due_ns):
-                if due_ns is not None:
-                    wait_s = min(wait_s, max(0.0, (due_ns - now.mono_ns) / NS_PER_S))
+            if (due_ns := talk.due_ns) is not None:
+                wait_s = min(wait_s, max(0.0, (due_ns - now.mono_ns) / NS_PER_S))
             chunk = port.read(wait_s)
             if chunk is not None:
                 is_idle = False
@@ -197,8 +204,7 @@ class Link:
                     is_idle = True
                     events = decoder.idle()
                     self._take(port, talk, events, last, [])  # what is let out now came then
-            sent = talk.tick(now.mono_ns) + self._look_at_clock(talk, now)
-            self._send(port, talk, sent + self.errands.step(events, now.mono_ns))
+            self._send(port, talk, talk.tick(now.mono_ns) + self._look_at_clock(talk, now))
             if proof is not None:
                 if proof.take(events):
                     self._note_found(port)

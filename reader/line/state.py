@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reader.line.activity import Heard60s
 from reader.line.auto import Place
-from reader.line.protocols import AntennaStanding, Standing
+from reader.line.protocols import AntennaStanding, Examined, Standing
 from reader.line.protocols.settings import Wanted
 from reader.line.reader_clock import ReaderTime
 from reader.messages import Word
@@ -33,7 +33,9 @@ def warned(standing: Standing, *warnings: str) -> tuple[Word, str]:
 class LinkState(NamedTuple):
     """How it stands with one reader, replaced whole; for the status.
 
-    ``deaf``: the antennas that do not hear, whatever the reader says of them.
+    ``rejected``: frames by reason; ``rejected_bytes``: all bytes that meant nothing.
+    ``deaf``: the antennas that do not hear, whatever the reader says of them. ``health``: what the reader has told of
+    itself while it reports; without a conversation nothing.
     """
 
     name: str
@@ -48,5 +50,7 @@ class LinkState(NamedTuple):
     standings: list[AntennaStanding]
     deaf: frozenset[int]
     progress_ns: int
+    rejected_bytes: int = 0
     found: Place | None = None  # where it has shown itself, if it was looked for
     time: ReaderTime | None = None  # how it stands with its clock
+    health: Examined = Examined()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reader.clock import Clock
 from reader.line.activity import Activity, Heard60s
 from reader.line.auto import Place
 from reader.line.coverage import Coverage
-from reader.line.protocols import AntennaStanding, Conversation, Standing
+from reader.line.protocols import AntennaStanding, Conversation, Examined, Standing
 from reader.line.reader_clock import ReaderClock, ReaderTime
 from reader.line.state import Asked, LinkState, warned
 from reader.model import NS_PER_S, ChipRead, Event, Hearing, Hears, Instant, Rejected
@@ -31,7 +31,10 @@ class Known(NamedTuple):
 
 
 class Tally:
-    """Of one reader, for its thread. ``hand_on`` takes the changes of its hearing."""
+    """Of one reader, for its thread. ``hand_on`` takes the changes of its hearing.
+
+    ``listen``: whoever wants to be shown the chip reads besides, in that thread; set and taken away from any.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Tally:
         self.standing = Standing(hears=False, word="unknown", says="not opened yet")
         self.talk: Conversation | None = None
         self.bytes_read = 0
+        self.listen: Callable[[Sequence[ChipRead]], None] | None = None
         self._clock = clock
         self._reader_clock = reader_clock
         self._asked = asked
@@ -54,9 +58,11 @@ class Tally:
         self._coverage = Coverage(known.told)
         self._activity = Activity(known.reference)
         self._rejected: dict[str, int] = {}
+        self._rejected_bytes = 0
         self._heard: list[Heard60s] = []
         self._antennas: list[AntennaStanding] = []
         self._time: ReaderTime | None = None
+        self._health = Examined()
         self._hears_since_ns = 0
         self._look_due_ns = 0
         self._warnings: list[str] = []
@@ -67,12 +73,15 @@ class Tally:
         """These came, the reads among them; before the reads are handed on."""
         if reads:
             self._activity.note(reads, at.mono_ns)
+            if (listen := self.listen) is not None:
+                listen(reads)
             if self._has_lost_all:
                 self._look(at)  # the reader takes its antennas for lost, and is wrong
         if len(reads) < len(events):
             for event in events:
                 if type(event) is Rejected:
                     self._rejected[event.reason] = self._rejected.get(event.reason, 0) + 1
+                    self._rejected_bytes += event.size
 
     def stand(self, standing: Standing, at: Instant, since_ns: int | None = None) -> None:
         """It stands so now; ``since_ns``: since when, where that was before."""
@@ -99,18 +108,21 @@ class Tally:
             baud=baud,
             bytes_read=self.bytes_read,
             rejected=self._rejected,
+            rejected_bytes=self._rejected_bytes,
             antennas=self._heard,
             standings=self._antennas,
             deaf=self._deaf,
             progress_ns=now_ns,
             found=found,
             time=self._time,
+            health=self._health,
         )
 
     def _look(self, now: Instant, since_ns: int | None = None) -> None:
         self._look_due_ns = now.mono_ns + LOOK_NS
         self._heard = self._activity.last_minute(now.mono_ns)
         self._antennas = [] if self.talk is None else self.talk.antennas
+        self._health = Examined() if self.talk is None else self.talk.health
         for change in self._coverage.look(self.standing, self._antennas, self._heard, now.mono_ns, since_ns):
             began_ns = None if change.since_ns == now.mono_ns else change.since_ns
             hears, is_partial = change.hearing != "down", change.hearing == "partial"

@@ -32,6 +32,7 @@ SPOKEN = {
     "heard": Spoken("send", 0, False, "A chip is heard for the first time: for screens, never for scoring."),
     "status": Spoken("send", 1, True, "The whole box: at a change of a word, and at least every 10 s."),
     "link": Spoken("send", 1, True, "Whether the box is on the wire; lost is its last will."),
+    "selftest": Spoken("send", 1, True, "What the last self-test found, check by check."),
     "cmd": Spoken("receive", 1, False, "A command, always answered. A retained one is refused."),
     "reply": Spoken("send", 1, False, "The answer to a command; here, or to its MQTT 5 response topic."),
     "ack": Spoken("receive", 1, True, "A collector has everything through these entries on its disk."),

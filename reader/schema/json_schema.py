@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from reader.box.commands import STRUCTS
-from reader.messages import Coverage, Gun, Heard, Marker, Notice, Split, Status
+from reader.messages import Coverage, Gun, Heard, Marker, Notice, SelfTest, Split, Status
 from reader.schema.fields import FIELDS, Field, field_of
 from reader.uplink.wire import SEQUENCED, Ack, Envelope, Expect, Link, Reply
 
@@ -24,8 +24,16 @@ URN = "urn:timing-mat:messages:1"
 Schema = dict[str, Any]
 
 BODIES = {"split": Split, "gun": Gun, "marker": Marker, "coverage": Coverage, "notice": Notice}
-OTHERS = {"heard": Heard, "status": Status, "link": Link, "reply": Reply, "ack": Ack, "expect": Expect}
-NAMES = (*SEQUENCED, "heard", "status", "link", "cmd", "reply", "ack", "expect")
+OTHERS = {
+    "heard": Heard,
+    "status": Status,
+    "link": Link,
+    "selftest": SelfTest,
+    "reply": Reply,
+    "ack": Ack,
+    "expect": Expect,
+}
+NAMES = (*SEQUENCED, "heard", "status", "link", "selftest", "cmd", "reply", "ack", "expect")
 """The messages, by the level of their topic."""
 
 REVISION_SAYS_WHY: Schema = {

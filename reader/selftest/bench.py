@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reader.clock import Clock
 from reader.config import Config
+from reader.line.protocols import Examined
 from reader.links import Links
 from reader.messages import Status
 from reader.model import Identity, Mode
@@ -28,6 +30,14 @@ class Lights(Protocol):
         """Whether the gun's contact is closed now; None where none is wired."""
 
 
+class Left(Exception):
+    """Nobody waits for the findings any more."""
+
+
+def _to_nobody(_says: str) -> None:
+    """Until there is a runner."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """``mode``: that of the daemon in which this runs; None: there is no daemon, the line is the self-test's alone.
@@ -36,7 +46,10 @@ class Bench:
     ``status``: how the daemon stands; None without one. ``lights``: None where no panel is wired.
     ``is_allowed``: to transmit, and to beep. ``seen``: by light, whether somebody saw it when it was lit.
     ``chip_wait_s``: how long a test chip is waited for on each antenna. ``tell``: says to who watches what is done
-    now, or what they should do.
+    now, or what they should do; the runner's. ``leaving``: set when nobody waits for the findings any more.
+    ``missing``: what one check has found not to be there, and why; those that stand on it need not look for it again.
+    ``examined``: what readers have told of their health, by name and whether they were interrupted for it: asked once
+    for all checks of it.
     """
 
     config: Config
@@ -49,4 +62,12 @@ class Bench:
     is_allowed: bool
     seen: Mapping[str, bool]
     chip_wait_s: float
-    tell: Callable[[str], None]
+    tell: Callable[[str], None] = _to_nobody
+    leaving: threading.Event = field(default_factory=threading.Event)
+    missing: dict[str, str] = field(default_factory=dict)
+    examined: dict[tuple[str, bool], Examined] = field(default_factory=dict)
+
+    def pause(self, seconds: float) -> None:
+        """Wait before looking again at what may have changed. Left where nobody waits for what is found there."""
+        if self.leaving.wait(seconds):
+            raise Left

@@ -16,7 +16,8 @@ class Plan(NamedTuple):
     an antenna). ``says``: what it looks at, for a list. ``run``: the findings as they are made; a ReaderError, a
     BrokerError or an OSError that it lets out becomes a failed one. ``touches``: what of the world it moves, in words
     (it transmits, it beeps): done only if allowed; "": it only looks. ``interrupts``: timing, or a test chip is
-    needed: in a daemon only in mode test or released.
+    needed: in a daemon only in mode test or released. ``needs``: a key of the bench's ``missing``: where it stands
+    there the check is skipped, for what it says.
     """
 
     name: str
@@ -24,3 +25,4 @@ class Plan(NamedTuple):
     run: Callable[[Bench], Iterator[Check]]
     touches: str = ""
     interrupts: bool = False
+    needs: str = ""

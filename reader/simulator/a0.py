@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 from reader.simulator.a0_rounds import BUFFERED, ROUND_NS, SHORTEST_NS, SWITCHED, Buffer, Round, turns_from_switching
+from reader.simulator.radio import Radio
 from reader.simulator.thingmagic import chip_from_number, chip_from_text
 
 __all__ = ["A0Reader", "chip_from_number", "chip_from_text", "make_reader"]
@@ -28,9 +29,7 @@ DONE, FAILED, NO_ANTENNA, BUFFER_EMPTY = 0x10, 0x11, 0x22, 0x38
 BAD_PARAMETER, BAD_ADDRESS, BAD_ANTENNA, BAD_POWER, BAD_REGION, BAD_BAUD = 0x41, 0x46, 0x47, 0x48, 0x49, 0x4A
 BAD_FREQUENCY, LOSS_FAILED = 0x4F, 0xEE
 BANDS = {0: (0, 0), 1: (7, 59), 2: (0, 6), 3: (43, 53)}  # of each region when it leaves the factory
-VERSION = bytes((8, 2))
-TEMPERATURE_C, HOT_C = 32, 78
-LOSS_DB, OPEN_LOSS_DB = 18, 1
+VERSION, OTHER_VERSION = bytes((8, 2)), bytes((7, 1))
 FACTORY_POWER_DBM, MOST_DBM = 30, 33
 WRITES_FLASH = frozenset({0x62, 0x67, 0x69, 0x71, 0x73, 0x76, 0x78, 0x7A})
 
@@ -45,19 +44,19 @@ class _RefusedError(Exception):
 class A0Reader:
     """A reader of four ports, eight if it has more ``antennas`` connected. ``region``: code, 0 for none."""
 
-    suffers = frozenset({"reboot", "antenna-off", "hot"})
+    suffers = Radio.faults - {"noisy"} | {"reboot", "no-region"}
 
     def __init__(self, baud: int = BAUD, antennas: int = 1, region: int = 1) -> None:
         self.baud = baud
         self.flash_writes = 0
         self._ports = 4 if antennas <= 4 else 8
-        self._connected = set(range(antennas))
+        self._radio = Radio(antennas)
         self._address = 1
         self._band = bytes((region, *BANDS.get(region, (0, 0))))
         self._power = bytes((FACTORY_POWER_DBM,))
         self._detector, self._link, self._beeper = 3, 0xD1, 0
         self._identifier = b"\xff" * 12
-        self._is_hot, self._now_ns = False, 0
+        self._now_ns = 0
         self._heard = self._waiting = b""
         self._round: Round | None = None
         self._buffer = Buffer()
@@ -73,7 +72,7 @@ class A0Reader:
             0x6A: lambda _: bytes((self._link,)),
             0x70: lambda _: self._start(),
             0x71: self._set_baud,
-            0x72: lambda _: VERSION,
+            0x72: lambda _: OTHER_VERSION if self._radio.has_other_firmware else VERSION,
             0x73: lambda data: self._keep("_address", data, range(255), BAD_ADDRESS),
             0x74: lambda data: self._keep("_antenna", data, range(self._ports), BAD_ANTENNA),
             0x75: lambda _: bytes((self._antenna,)),
@@ -82,7 +81,7 @@ class A0Reader:
             0x78: self._set_band,
             0x79: lambda _: self._band,
             0x7A: lambda data: self._keep("_beeper", data, range(3), 0x4B),
-            0x7B: lambda _: bytes((1, HOT_C if self._is_hot else TEMPERATURE_C)),
+            0x7B: lambda _: bytes((1, self._radio.temperature_c)),
             0x7E: self._return_loss,
             BUFFERED: lambda data: self._begin(BUFFERED, data, 1),
             0x85: self._set_match,
@@ -116,7 +115,7 @@ class A0Reader:
     def report(self, chip: str, at_ns: int, rssi_dbm: int, antenna: int) -> tuple[bytes, int] | None:
         """The frame, and the time of the read, of which it says nothing; None unless a round is on at that antenna."""
         index, epc = antenna - 1, bytes.fromhex(chip)
-        if self._round is None or self._round.turns[0][0] != index or index not in self._connected:
+        if self._round is None or self._round.turns[0][0] != index or antenna not in self._radio.connected:
             return None
         if self._match not in (b"", epc):
             return None
@@ -140,14 +139,13 @@ class A0Reader:
                 said += self.answer(waiting, now_ns)
         return said
 
-    def suffer(self, fault: str) -> bytes:
-        """``reboot``: says nothing, and a round that is on has no end; ``antenna-off``: the first; ``hot``."""
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
+        """Nothing is said; at a ``reboot`` a round that is on has no end."""
         if fault == "reboot":
             self._start()
-        elif fault == "antenna-off":
-            self._connected ^= {0}
-        elif fault == "hot":
-            self._is_hot = True
+        elif fault == "no-region":
+            self._band = bytes(3)
+        self._radio.suffer(fault, antenna)
         return b""
 
     # ---- commands ------------------------------------------------------------------------------------
@@ -231,7 +229,7 @@ class A0Reader:
 
     def _return_loss(self, data: bytes) -> bytes:
         self._checked(len(data) == 1 and data[0] <= 59, BAD_FREQUENCY)
-        return bytes((LOSS_DB if self._antenna in self._connected else OPEN_LOSS_DB,))
+        return bytes((self._radio.return_loss_db(self._antenna + 1),))
 
     def _set_match(self, data: bytes) -> bytes:
         if data == b"\1":
@@ -271,7 +269,7 @@ class A0Reader:
 
     def _is_missing(self, index: int) -> bool:
         """Whether the reader finds out that nothing is connected there."""
-        return self._detector > 0 and index not in self._connected
+        return self._detector > self._radio.return_loss_db(index + 1)
 
     def _end_turn(self, ended: Round) -> bytes:
         antenna, _ = ended.turns.popleft()

@@ -26,28 +26,40 @@ FAULTS = {
 READER_FAULTS = {
     "reboot": "the reader restarts: its settings are gone, a ThingMagic says so and streams no more",
     "antenna-off": "an antenna is not connected any more; a second time: it is back",
+    "bad-cable": "an antenna's cable is bad, it sends back nearly all it gets; a second time: good again",
+    "poor-cable": "an antenna's cable is old and wet, a quarter comes back; a second time: good again",
     "deaf": "an antenna hears one read in twenty; a second time: all again",
-    "hot": "the reader is too hot, says so, and reads less",
+    "warm": "the reader is warmer than it should be; a second time: cool again",
+    "hot": "the reader is too hot, says so, and reads less; a second time: cool again",
+    "noisy": "something beside the reader transmits; a second time: it is quiet again",
+    "no-region": "the reader has lost the region that was set in it",
+    "other-firmware": "the reader has another firmware; a second time: its own again",
     "buffer-full": "the reader's memory is full: it says so, and some reads are gone",
     "unset-clock": "the reader's clock has lost the time: its records bear a date of long ago",
 }
+OF_AN_ANTENNA = frozenset({"antenna-off", "bad-cable", "poor-cable", "deaf"})
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One of ``FAULTS`` or ``READER_FAULTS``, and when: seconds of the race since it began; it lasts in host time."""
+    """One of ``FAULTS`` or ``READER_FAULTS``, and when: seconds of the race since it began; it lasts in host time.
+
+    ``antenna``: from 1, for those of ``OF_AN_ANTENNA``.
+    """
 
     name: str
     at_s: float
+    antenna: int = 1
 
 
-def fault_from_text(text: str, suffers: Iterable[str] = READER_FAULTS) -> Fault:
-    """``NAME`` or ``NAME@SECONDS``; UsageError with the list for any other.
+def fault_from_text(text: str, suffers: Iterable[str] = READER_FAULTS, antennas: int = 1) -> Fault:
+    """``NAME``, ``NAME@SECONDS`` or ``NAME=ANTENNA@SECONDS``; UsageError with the list for any other.
 
-    ``suffers``: those of ``READER_FAULTS`` that the reader can have.
+    ``suffers``: those of ``READER_FAULTS`` that the reader can have; ``antennas``: how many it has.
     """
     suffers = set(suffers)
     known = FAULTS | {name: says for name, says in READER_FAULTS.items() if name in suffers}
-    name, _, at = text.partition("@")
+    what, _, at = text.partition("@")
+    name, has_antenna, which = what.partition("=")
     try:
         at_s = float(at or 0)
     except ValueError:
@@ -56,7 +68,15 @@ def fault_from_text(text: str, suffers: Iterable[str] = READER_FAULTS) -> Fault:
         listed = "\n".join(f"  {name}: {says}" for name, says in known.items())
         found = "this reader can't have that; " if name in READER_FAULTS and name not in known else ""
         raise UsageError(f"--fault {text}: {found}expected NAME or NAME@SECONDS, with NAME one of\n{listed}")
-    return Fault(name, at_s)
+    if not has_antenna:
+        return Fault(name, at_s)
+    if name not in OF_AN_ANTENNA:
+        raise UsageError(
+            f"--fault {text}: only {', '.join(sorted(OF_AN_ANTENNA))} are of one antenna: leave out ={which}"
+        )
+    if not (which.isdecimal() and 1 <= int(which) <= antennas):
+        raise UsageError(f"--fault {text}: expected {name}=ANTENNA, with one from 1 to {antennas} (--antennas)")
+    return Fault(name, at_s, int(which))
 
 
 class Spoiling:

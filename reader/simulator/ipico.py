@@ -35,6 +35,7 @@ SET_TIME, GET_TIME, MODE, STATISTICS, BANNER, CLOCK_WAS_SET = "01", "02", "09", 
 BAD_LENGTH, BAD_CHECKSUM, UNKNOWN = "f0", "f1", "f2"
 # All as a Lite of 2013 sent them.
 BANNER_TEXT = "ARM9 Controller for DF Dual DSP TTO Actel FPGA (STK Lite) (38.4kB) v1.4 Jun  5 2013 14:16:40 (RWXLF)"
+OTHER_BANNER_TEXT = BANNER_TEXT.replace("v1.4 Jun  5 2013 14:16:40", "v1.2 Feb 11 2011 09:30:12")
 STATISTICS_DATA = "f800270000ff31144c2b0003450001"
 CLOCK_WAS_SET_DATA = "01555202a8555201f4"
 
@@ -70,7 +71,7 @@ class IpicoReader:
     """
 
     is_hearing = True
-    suffers = frozenset({"reboot", "unset-clock"})
+    suffers = frozenset({"reboot", "unset-clock", "other-firmware"})
 
     def __init__(self, baud: int = BRIDGED_BAUD, form: Form = "text") -> None:
         self.baud = baud
@@ -80,6 +81,7 @@ class IpicoReader:
         self._offset_ns: int | None = 0  # of its clock from the race's; None: it begins anew when it is looked at next
         self._counts: dict[str, int] = {}
         self._mode, self._timeout_s = 0, 5
+        self._has_other_firmware = False
         self._form: Form = form
         self._record: Callable[[str, int, int, str, str], bytes] = {
             "text": self._text,
@@ -110,11 +112,13 @@ class IpicoReader:
         answer = self._answer_as_trident if self._form == "trident" else self._answer
         return b"".join(answer(line.strip().decode("ascii", "replace"), now_ns) for line in lines)
 
-    def suffer(self, fault: str) -> bytes:
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
         """Nothing is said; it goes on hearing. Its clock outlives a restart."""
         self._heard = b""
         if fault == "unset-clock":
             self._offset_ns = None
+        elif fault == "other-firmware":
+            self._has_other_firmware = not self._has_other_firmware
         return b""
 
     def _clock_ns(self, now_ns: int) -> int:
@@ -156,7 +160,8 @@ class IpicoReader:
         if command == STATISTICS and not data:
             return _control(STATISTICS, STATISTICS_DATA)
         if command == BANNER and not data:
-            return f"\r\n{BANNER_TEXT}\r\n\r\n".encode() + _control(BANNER)
+            text = OTHER_BANNER_TEXT if self._has_other_firmware else BANNER_TEXT
+            return f"\r\n{text}\r\n\r\n".encode() + _control(BANNER)
         return _control(UNKNOWN)
 
     def _time(self, now_ns: int) -> str:

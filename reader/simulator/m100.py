@@ -17,6 +17,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable
 
+from reader.simulator.radio import Radio
 from reader.simulator.thingmagic import chip_from_number, chip_from_text
 
 __all__ = ["M100Reader", "chip_from_number", "chip_from_text", "make_reader"]
@@ -28,6 +29,8 @@ FORMS = {"bb": b"\xbb\x7e", "aa": b"\xaa\xdd"}
 
 BAD_PARAMETER, NO_CHIP, BAD_COMMAND, NO_CHANNEL = 0x0E, 0x15, 0x17, 0x20
 TEXTS = (b"M100 26dBm V1.0", b"V2.3.5", b"MagicRf")
+OTHER_SOFTWARE = b"V2.1.0"
+JAMMERS_DBM = -14  # its own carrier, come back
 REGIONS = (1, 2, 3, 4, 6)
 CHINA_900 = 1
 MOST_POWER_CDBM = 2600
@@ -53,7 +56,7 @@ class M100Reader:
     Its one antenna is number 1. ``flash_writes``: always 0, it has none for settings.
     """
 
-    suffers = frozenset({"reboot", "antenna-off"})
+    suffers = Radio.faults - {"warm", "hot", "poor-cable", "bad-cable"} | {"reboot", "no-region"}
 
     def __init__(self, baud: int = BAUD, region: int = CHINA_900, form: str = "bb") -> None:
         self.baud = baud
@@ -61,7 +64,7 @@ class M100Reader:
         self._baud_at_power_up = baud
         self._region_at_power_up = region
         self._ends = FORMS[form]
-        self._has_antenna = True
+        self._radio = Radio(1)
         self._answers: dict[int, Callable[[bytes], bytes]] = {
             0x03: self._info,
             0x07: self._set_region,
@@ -72,8 +75,8 @@ class M100Reader:
             0xB7: lambda _: self.power_cdbm.to_bytes(2),
             0x0B: lambda _: self._select,
             0x0C: self._set_select,
-            0xF2: lambda _: self._levels(0xF2),
-            0xF3: lambda _: self._levels(0xBA),
+            0xF2: lambda _: self._levels(JAMMERS_DBM),
+            0xF3: lambda _: self._levels(self._radio.noise_dbm),
             0x1A: lambda data: data[:2] + b"\x01",
             0x1D: lambda data: data,
             **dict.fromkeys((0x04, 0x12, 0x17, 0xA9, 0xB0), lambda _: DONE),
@@ -101,7 +104,7 @@ class M100Reader:
 
     def report(self, chip: str, at_ns: int, rssi_dbm: int, antenna: int) -> tuple[bytes, int] | None:
         """The frame, and when: it bears no time. None where it does not hear."""
-        if not self._rounds or antenna != 1 or not self._has_antenna:
+        if not self._rounds or antenna not in self._radio.connected:
             return None
         epc = bytes.fromhex(chip)
         pc_epc = (len(epc) // 2 << 11).to_bytes(2) + epc
@@ -120,13 +123,14 @@ class M100Reader:
             self._rounds -= 1
         return self._error(NO_CHIP) * said
 
-    def suffer(self, fault: str) -> bytes:
-        """It restarts and says nothing; or its antenna comes off (or on again), which it can't tell either."""
-        if fault == "antenna-off":
-            self._has_antenna = not self._has_antenna
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
+        """Nothing is said, not of a restart nor of an antenna that comes off."""
+        if fault == "no-region":
+            self.region = self._region_at_power_up = 0
         elif fault == "reboot":
             self._heard = b""
             self._power_up()
+        self._radio.suffer(fault, antenna)
         return b""
 
     # ---- commands ------------------------------------------------------------------------------------
@@ -184,7 +188,8 @@ class M100Reader:
     def _info(self, data: bytes) -> bytes:
         if len(data) != 1 or data[0] >= len(TEXTS):
             raise _RefusedError(BAD_PARAMETER)
-        return data + TEXTS[data[0]]
+        is_other = data[0] == 1 and self._radio.has_other_firmware
+        return data + (OTHER_SOFTWARE if is_other else TEXTS[data[0]])
 
     def _set_region(self, data: bytes) -> bytes:
         if len(data) != 1 or data[0] not in REGIONS:
@@ -224,8 +229,8 @@ class M100Reader:
         self.kept[told] = data
         return DONE
 
-    def _levels(self, level: int) -> bytes:
-        return bytes((0, 19)) + bytes((level,)) * 20
+    def _levels(self, dbm: int) -> bytes:
+        return bytes((0, 19)) + dbm.to_bytes(1, signed=True) * 20
 
     def _error(self, code: int) -> bytes:
         return self._frame(1, 0xFF, bytes((code,)))

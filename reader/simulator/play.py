@@ -50,8 +50,8 @@ class Reader(Protocol):
     def answer(self, data: bytes, now_ns: int) -> bytes:
         """What it says to these bytes."""
 
-    def suffer(self, fault: str) -> bytes:
-        """What it says when this goes wrong with it, now."""
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
+        """What it says when this goes wrong with it, or with that antenna of it, now."""
 
 
 class Played(msgspec.Struct):
@@ -275,7 +275,8 @@ class _Playing:
             self._plug_at_ns = None
         race_s = (self._race_ns - self._begin_ns) / NS_PER_S
         while self._has_begun and self._faults and self._faults[0].at_s <= race_s:
-            match self._faults.popleft().name:
+            fault = self._faults.popleft()
+            match fault.name:
                 case "unplug":
                     self._speech.drain(self._reader.baud, DRAIN_LIMIT_S)
                     self._line.unplug()
@@ -289,4 +290,4 @@ class _Playing:
                 case "bad-checksum" | "half-frame" | "bad-bytes" as kind:
                     self._spoiling.begin(kind)
                 case of_the_reader:
-                    self._speech.say(self._reader.suffer(of_the_reader))
+                    self._speech.say(self._reader.suffer(of_the_reader, fault.antenna))

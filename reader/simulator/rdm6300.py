@@ -70,7 +70,7 @@ class Rdm6300Reader:
         """Nothing."""
         return b""
 
-    def suffer(self, fault: str) -> bytes:
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
         """Nothing is said; it goes on hearing."""
         self._last_chip = ""
         return b""

@@ -12,6 +12,7 @@ import binascii
 import re
 from struct import pack
 
+from reader.simulator.radio import Radio
 from reader.simulator.thingmagic_module import (
     BAD_PARAMETER,
     BAD_REGION,
@@ -23,7 +24,6 @@ from reader.simulator.thingmagic_module import (
     NOT_NOW,
     STATISTICS,
     STREAM,
-    VERSION,
     RefusedError,
     ThingMagicModule,
     frame_of,
@@ -33,9 +33,10 @@ CHIP_PREFIX = "E28011700000"  # of chips made from a number: an EPC as UHF bibs 
 MS_NS = 1_000_000
 GAP_NS = 1_000 * MS_NS  # of reads lost where the buffer was full
 HEARD_HOT = 3  # of so many reads one, when it is too hot
-HEARD_DEAF = 20  # likewise, with antenna 1, when that is deaf
+HEARD_DEAF = 20  # likewise, with an antenna that is deaf
 
 READ = 0x22
+RETURN_LOSS = b"\6"  # the option of 61 for which it has to transmit
 NO_ANTENNA, TOO_HOT, BUFFER_FULL = 0x0503, 0x0504, 0x0601
 WITH_STATISTICS = 0x0100  # among the search flags
 _CHIP = re.compile(r"([0-9A-Fa-f]{4}){1,31}")
@@ -63,11 +64,11 @@ def make_reader(baud: int | None = None, antennas: int = 1, region: int | None =
 class ThingMagicReader(ThingMagicModule):
     """A module with ``antennas`` connected. ``region``: at power-up, 0 for none: then it refuses to stream."""
 
-    suffers = frozenset({"reboot", "antenna-off", "deaf", "hot", "buffer-full"})
+    suffers = Radio.faults | {"reboot", "deaf", "buffer-full", "no-region"}
 
     def __init__(self, baud: int = FACTORY_BAUD, antennas: int = 1, region: int = 1) -> None:
         self._now_ns = self._unheard = 0
-        self._is_deaf = False
+        self._deaf: set[int] = set()
         super().__init__(baud, antennas, region)
         self._answers |= {
             0x21: self._search,
@@ -103,9 +104,9 @@ class ThingMagicReader(ThingMagicModule):
         if antenna not in self._searched or not self._connected[antenna]:
             return None
         self._reads += 1
-        if self._is_hot and self._reads % HEARD_HOT:
+        if self._radio.is_hot and self._reads % HEARD_HOT:
             return None
-        if self._is_deaf and antenna == 1:
+        if antenna in self._deaf:
             self._unheard += 1
             if self._unheard % HEARD_DEAF:
                 return None
@@ -141,7 +142,7 @@ class ThingMagicReader(ThingMagicModule):
         while self._is_streaming and now_ns >= self._cycle_ends_ns:
             if not self._cycle_had_tag:
                 said += frame_of(READ, status=NO_TAGS)
-            if self._is_hot:
+            if self._radio.is_hot:
                 said += frame_of(READ, status=TOO_HOT)
             if not all(self._connected[port] for port in self._searched):
                 said += frame_of(READ, status=NO_ANTENNA)
@@ -152,22 +153,22 @@ class ThingMagicReader(ThingMagicModule):
             self._cycles += 1
         return said
 
-    def suffer(self, fault: str) -> bytes:
-        """What it says on that; ``antenna-off``, ``deaf`` (both of port 1) and ``hot`` end the second time."""
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
+        """What it says on that."""
         match fault:
             case "reboot":
                 self._power_up()
                 self.baud = FACTORY_BAUD
-                return frame_of(BOOT, VERSION)
-            case "antenna-off":
-                self._is_antenna_off = not self._is_antenna_off
+                return frame_of(BOOT, self._version)
             case "deaf":
-                self._is_deaf = not self._is_deaf
-            case "hot":
-                self._is_hot = not self._is_hot
+                self._deaf ^= {antenna}
+            case "no-region":
+                self._region, self._region_at_power_up = b"\0", 0
             case "buffer-full":
                 self._deaf_until_ns = self._now_ns + GAP_NS
                 return frame_of(READ, status=BUFFER_FULL) if self._is_streaming else b""
+            case of_its_radio if of_its_radio in Radio.faults:
+                self._radio.suffer(of_its_radio, antenna)
             case _:
                 raise ValueError(f"this reader can't have the fault {fault}")
         return b""
@@ -182,13 +183,22 @@ class ThingMagicReader(ThingMagicModule):
     def _search(self, _: bytes) -> bytes:
         raise RefusedError(NO_TAGS)
 
+    def _get_antennas(self, data: bytes) -> bytes:
+        if data == RETURN_LOSS and self._is_streaming:
+            raise RefusedError(NOT_NOW)
+        if data == RETURN_LOSS and self._region == b"\0":
+            raise RefusedError(BAD_REGION)
+        return super()._get_antennas(data)
+
     def _temperature(self, _: bytes) -> bytes:
         if self._is_streaming:
             raise RefusedError(NOT_NOW)
-        return bytes((self._temperature_c,))
+        return bytes((self._radio.temperature_c,))
 
     def _statistics(self, data: bytes) -> bytes:
         """Asked with option 02 and the flags, seven bits a byte."""
+        if self._is_streaming:
+            raise RefusedError(NOT_NOW)
         if len(data) < 2 or data[0] != 2:
             raise RefusedError(BAD_PARAMETER)
         flags = 0
@@ -200,9 +210,9 @@ class ThingMagicReader(ThingMagicModule):
         port = self._searched[self._cycles % len(self._searched)]
         values = {
             0x0001: b"".join(pack(">BI", port, self._cycles * self._cycle_ns // MS_NS) for port in self._searched),
-            0x0040: b"".join(pack("BBb", port, port, -60) for port in self._searched),
+            0x0040: b"".join(pack("BBb", port, port, self._radio.noise_dbm) for port in self._searched),
             0x0080: (923_200).to_bytes(3),
-            0x0100: bytes((self._temperature_c,)),
+            0x0100: bytes((self._radio.temperature_c,)),
             0x0200: bytes((port, port)),
             0x0400: b"\x05",
             0x0800: bytes(number for pair in self._connected.items() for number in pair),

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import iter_unpack, pack
 
+from reader.simulator.radio import Radio
+
 FACTORY_BAUD = 115_200
 BAUDS = (9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 LONGEST_DATA = 0xF8
@@ -23,11 +25,10 @@ NOT_NOW, BAD_BAUD, BAD_REGION, NO_TAGS, NO_PROTOCOL = 0x0109, 0x010A, 0x010B, 0x
 
 APPLICATION = bytes.fromhex("12")
 VERSION = bytes.fromhex("00141208 20000002 20220804 010B0125 00000010")  # hardware 20: M6e Micro
+OTHER_VERSION = bytes.fromhex("00141208 20000002 20181005 01090006 00000010")
 REGIONS = bytes.fromhex("0102060708090D0EFF")
 GEN2 = bytes.fromhex("0005")
 MOST_POWER_CDBM, LEAST_POWER_CDBM, NO_POWER = 3000, 0, -32768
-COOL_C, HOT_C = 30, 72
-RETURN_LOSS_DB = 18
 # What the parameters of Gen2 can be, in hex; what they are at power-up comes first.
 GEN2_VALUES = {
     0x00: ("00", "01", "02", "03"),
@@ -87,11 +88,11 @@ class ThingMagicModule:
         self.baud = baud
         self._region_at_power_up = region
         self._ports = range(1, antennas + 1)
-        self._is_hot = self._is_antenna_off = False
+        self._radio = Radio(antennas)
         self._answers: dict[int, Callable[[bytes], bytes]] = {
             0x0C: lambda _: APPLICATION,
-            BOOT: lambda _: VERSION,
-            VERSION_OF: lambda _: VERSION,
+            BOOT: lambda _: self._version,
+            VERSION_OF: lambda _: self._version,
             0x06: self._set_baud,
             0x10: lambda _: bytes.fromhex("00400000"),
             0x2A: lambda _: b"",
@@ -132,11 +133,11 @@ class ThingMagicModule:
     @property
     def _connected(self) -> dict[int, int]:
         """1 for the ports with an antenna on them."""
-        return {port: int(not (self._is_antenna_off and port == 1)) for port in self._ports}
+        return {port: int(port in self._radio.connected) for port in self._ports}
 
     @property
-    def _temperature_c(self) -> int:
-        return HOT_C if self._is_hot else COOL_C
+    def _version(self) -> bytes:
+        return OTHER_VERSION if self._radio.has_other_firmware else VERSION
 
     def commands(self, data: bytes) -> bytes:
         """The answers to the commands that these bytes complete; a damaged one is not answered."""
@@ -197,7 +198,7 @@ class ThingMagicModule:
             b"\3": b"".join(pack(">Bhh", port, *own[:2]) for port, own in self._own_powers.items()),
             b"\4": b"".join(pack(">BhhH", port, *own) for port, own in self._own_powers.items()),
             b"\5": bytes(number for pair in self._connected.items() for number in pair),
-            b"\6": bytes(number for port in self._ports for number in (port, RETURN_LOSS_DB)),
+            b"\6": bytes(number for port in self._ports for number in (port, self._radio.return_loss_db(port))),
         }
         if data not in pairs:
             raise RefusedError(BAD_PARAMETER)

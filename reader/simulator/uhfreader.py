@@ -13,6 +13,7 @@ A round is asked for by 01. Chips are said one by one while it is on (status 03)
 
 from __future__ import annotations
 
+from reader.simulator.radio import Radio
 from reader.simulator.thingmagic import chip_from_number, chip_from_text
 from reader.simulator.uhfreader_flash import BAD_LENGTH, BAD_PARAMETER, Flash, Model, RefusedError
 
@@ -63,14 +64,13 @@ class UhfReader:
     the factory reporting by itself.
     """
 
-    suffers = frozenset({"reboot", "antenna-off", "buffer-full"})
+    suffers = Radio.faults - {"noisy"} | {"reboot", "buffer-full", "no-region"}
 
     def __init__(self, baud: int = 57_600, antennas: int = 1, region: int = US, model: Model = "288") -> None:
-        connected = set(range(1, antennas + 1)) if model == "288" else {1}
+        self._radio = Radio(antennas if model == "288" else 1)
         self.commands = 0
         self._model = model
-        self._connected = connected
-        self._flash = Flash(model, baud, region, connected)
+        self._flash = Flash(model, baud, region, self._radio)
         self._power_up()
 
     def _power_up(self) -> None:
@@ -105,7 +105,7 @@ class UhfReader:
 
     def report(self, chip: str, at_ns: int, rssi_dbm: int, antenna: int) -> tuple[bytes, int] | None:
         """The frame, and the time at which it is said: it bears none. None where it does not hear this antenna."""
-        if not self.is_hearing or antenna not in self._connected:
+        if not self.is_hearing or antenna not in self._radio.connected:
             return None
         epc = bytes.fromhex(chip)
         block = bytes((len(epc),)) + epc
@@ -137,16 +137,17 @@ class UhfReader:
                 said += self._reply(PUSH, data, HEARTBEAT)
         return said
 
-    def suffer(self, fault: str) -> bytes:
-        """What goes wrong: "reboot" (it says some garbage), "antenna-off" (antenna 1; again: back), "buffer-full"."""
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
+        """Nothing is said but some garbage at a ``reboot``."""
         match fault:
             case "reboot":
                 self._power_up()
                 return bytes.fromhex("00FF8000F8")
-            case "antenna-off":
-                self._connected ^= {1}
             case "buffer-full":
                 self._is_full = True
+            case "no-region":
+                self._flash.band = b"\0\0"
+        self._radio.suffer(fault, antenna)
         return b""
 
     # ---- commands ------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ class UhfReader:
             if target > 1 or not 1 <= self._port <= len(self._flash.powers):
                 raise RefusedError(BAD_PARAMETER)
             lasts_ns = scan * 100 * MS_NS or lasts_ns
-        if self._port not in self._connected and self._flash.checks:
+        if self._port not in self._radio.connected and self._flash.checks:
             raise RefusedError(NO_ANTENNA)
         # Only where the command says how long does a round end when nobody answers any more.
         self._round_ends_ns = self._now_ns + (min(ROUND_NS, lasts_ns) if len(data) in (5, 9) else lasts_ns)

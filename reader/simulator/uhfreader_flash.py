@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from reader.simulator.radio import Radio
+
 Model = Literal["288", "18", "86"]
 
 BAUDS = {0: 9600, 1: 19200, 2: 38400, 5: 57600, 6: 115200}
 TYPES = {"288": 0x0C, "18": 0x09, "86": 0x86}
 HIGHEST_CHANNEL = {1: 19, 2: 49, 3: 31, 4: 14, 6: 6, 7: 11, 8: 19, 9: 3, 10: 11, 12: 52}  # by the band's code
 MOST_POWER_DBM = 33
-TEMPERATURE_C = 31
+FIRMWARE, OTHER_FIRMWARE = bytes((0, 22)), bytes((0, 3))
 SERIAL = bytes.fromhex("00288001")
 
 BAD_LENGTH, BAD_PARAMETER = 0xFD, 0xFF
@@ -25,21 +27,21 @@ class RefusedError(Exception):
 
 
 class Flash:
-    """The settings of a reader with the antennas ``connected``; ``writes`` counts.
+    """The settings of a reader with that ``radio``; ``writes`` counts.
 
     ``answers``: what each command answers to its data; RefusedError where it does not.
     """
 
-    def __init__(self, model: Model, baud: int, region: int, connected: set[int]) -> None:
+    def __init__(self, model: Model, baud: int, region: int, radio: Radio) -> None:
         self.model = model
-        self.connected = connected
+        self.radio = radio
         self.writes = 0
         self.baud = baud
         self.address = 0
         self.band = bytes((region >> 2 << 6 | HIGHEST_CHANNEL.get(region, 0), (region & 3) << 6))
         self.powers = [30] * (4 if model == "288" else 1)
         self.scan = 20
-        self.mask = sum(1 << port - 1 for port in connected)
+        self.mask = sum(1 << port - 1 for port in radio.connected)
         self.checks, self.beeps = 1, 0
         self.mode = int(model == "86")
         self.heartbeat = 0
@@ -65,7 +67,7 @@ class Flash:
                 0x77: lambda _: bytes((self.mode,)) + self._real_time + bytes(36),
                 0x78: self._set_heartbeat,
                 0x91: self._return_loss,
-                0x92: lambda _: bytes((1, TEMPERATURE_C)),
+                0x92: lambda _: bytes((1, radio.temperature_c)),
                 0x94: lambda _: bytes(self.powers),
             }
         else:
@@ -75,7 +77,8 @@ class Flash:
             }
 
     def _info(self, _: bytes) -> bytes:
-        said = bytes((0, 22, TYPES[self.model], 3)) + self.band + bytes((self.powers[0], self.scan))
+        firmware = OTHER_FIRMWARE if self.radio.has_other_firmware else FIRMWARE
+        said = firmware + bytes((TYPES[self.model], 3)) + self.band + bytes((self.powers[0], self.scan))
         return said + bytes((self.mask, self.beeps, 0, self.checks)) if self.model == "288" else said
 
     def _write(self, data: bytes, length: int, *, is_possible: bool) -> bytes:
@@ -161,4 +164,4 @@ class Flash:
             raise RefusedError(BAD_LENGTH)
         if data[4] >= len(self.powers):
             raise RefusedError(BAD_PARAMETER)
-        return bytes((20 if data[4] + 1 in self.connected else 1,))
+        return bytes((self.radio.return_loss_db(data[4] + 1),))

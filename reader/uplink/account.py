@@ -16,6 +16,7 @@ from reader.errors import BrokerRefused
 
 SECRET_BYTES = 65_535  # as long as MQTT lets a password be
 FAT = Path("/boot")  # a Pi's boot partition: all its files are everybody's
+TAKEN_OVER = "/boot/firmware/timing-mat-secrets"  # at each start, to where only root can read it
 
 
 def password(settings: MqttSettings) -> str | None:
@@ -32,7 +33,7 @@ def password(settings: MqttSettings) -> str | None:
             if exposed := exposure(path, os.fstat(file.fileno())):
                 raise BrokerRefused(f"{says}: {exposed}")
             data = file.read(SECRET_BYTES + 2)
-        text = data.decode().rstrip("\r\n")
+        text = data.decode("utf-8-sig").rstrip("\r\n")  # as Notepad writes it
     except OSError as error:
         raise BrokerRefused(f"{says}: {words(error)}") from error
     except UnicodeDecodeError:
@@ -51,7 +52,7 @@ def exposure(path: Path, found: os.stat_result) -> str:
     if mode & 0o077:
         remedy = f"chmod 600 {path}"
         if path.is_relative_to(FAT):
-            remedy = "the boot partition keeps no permissions: move it to /etc/timing-mat and chmod 600 it there"
+            remedy = f"the boot partition keeps no permissions: move it to {TAKEN_OVER} and start the box again"
         trouble = "others can read it" if mode & 0o044 else "others can change it"
         return f"{trouble} (mode {mode:04o}), so it is not used; {remedy}"
     if found.st_uid not in (us, 0):

@@ -33,9 +33,9 @@ from reader.model import NS_PER_S
 from reader.uplink.account import password, words
 from reader.uplink.gathering import GatheringSocket
 from reader.uplink.tls import tls_context, tls_trouble
+from reader.uplink.way import STEP_LIMIT_S, open_tcp, remedy
 
 KEEPALIVE_S = 10  # a half-open link is found after twice this
-CONNECT_LIMIT_S = 3.0  # for TCP and for TLS, each
 CONNACK_LIMIT_S = 5.0
 CONNACK_5_LIMIT_S = 2.0  # an MQTT 3.1.1 broker may wait for ever for the rest of a CONNECT it misreads (amqtt does)
 CONNACK_311_LIMIT_S = CONNACK_LIMIT_S - CONNACK_5_LIMIT_S  # tried after that: the next of several waits no longer
@@ -49,7 +49,7 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 UNSUPPORTED_VERSION = 0x84
 NOT_AUTHORIZED = 0x87
 BAD_ACCOUNT = (0x86, NOT_AUTHORIZED)  # 0x86: bad user name or password
-ACCESS = "; look at username in [mqtt] and at the broker's access list: an account speaks only for the mat of its name"
+ACCESS = "; look at username, and at the broker's access list: a mat's account speaks only for the mat of its name"
 PROTOCOL_ERROR = 0x82  # paho says so of bytes that it can make nothing of
 KEEPALIVE_TIMEOUT = 0x8D  # paho says so of a ping that was not answered, a broker of a client it no longer heard
 PASSING_REASONS = (0x88, 0x89, 0x8B, KEEPALIVE_TIMEOUT)  # unavailable, busy, shutting down: not a refusal of us
@@ -165,7 +165,7 @@ class Broker:
             protocol=MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,  # else a refused 3.1.1 makes paho try 3.1 by itself
         )
-        client.connect_timeout = CONNECT_LIMIT_S
+        client.connect_timeout = STEP_LIMIT_S
         client.max_inflight_messages_set(0)  # the window is ours; paho's own costs a scan for each PUBACK
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
@@ -181,7 +181,7 @@ class Broker:
         except ssl.SSLError as error:
             raise tls_trouble(error, where, self._settings) from error
         except (OSError, ValueError) as error:
-            raise BrokerUnreachable(f"broker {where}: {words(error)}{_remedy(error)}") from error
+            raise BrokerUnreachable(f"broker {where}: {words(error)}{remedy(error)}") from error
         try:
             connection.wait_for_connack(connack_limit_s, is_wanted)
         except BrokerError as error:
@@ -236,6 +236,11 @@ class Connection:
     def outstanding(self) -> int:
         """QoS 1 messages sent and not answered."""
         return len(self._outstanding)
+
+    @property
+    def is_subscribing(self) -> bool:
+        """Whether something that was asked for is neither granted nor refused yet."""
+        return bool(self._asked_for)
 
     @property
     def refused(self) -> list[str]:
@@ -367,7 +372,7 @@ class Connection:
         elif reason.value in PASSING_REASONS:
             self._end(BrokerUnreachable(f"broker {self.where}: {reason}"))
         else:
-            remedy = "; check username and password_file in [mqtt]" if reason.value in BAD_ACCOUNT else ""
+            remedy = "; check username and password_file" if reason.value in BAD_ACCOUNT else ""
             self._end(BrokerRefused(f"broker {self.where} refuses: {reason}{remedy}"))
 
     def _disconnected(
@@ -420,7 +425,7 @@ class Connection:
 
 
 class _Client(Client):
-    """paho on a socket that gathers. The hook is paho's own, for proxies and the like, but not a public one."""
+    """paho on a socket that gathers, by our way. The hooks are paho's own, for proxies and the like, but not public."""
 
     gathering: GatheringSocket
 
@@ -428,12 +433,8 @@ class _Client(Client):
         self.gathering = GatheringSocket(cast(socket.socket, super()._create_socket()))
         return self.gathering
 
-
-def _remedy(error: Exception) -> str:
-    """What to look at when there is no way to an address, or ""."""
-    if isinstance(error, ConnectionRefusedError):
-        return "; is a broker running there, and is that its port?"
-    return "; look at that name, and at the network" if isinstance(error, socket.gaierror) else ""
+    def _create_socket_connection(self) -> socket.socket:
+        return open_tcp(self._host, self._port)
 
 
 def _reason_in_words(reason: ReasonCode) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from reader.model import NS_PER_S, Identity
-from reader.replies import Answer, Reply, encode, refusal, replies
+from reader.replies import Answer, Reply, encode, is_word_of_progress, refusal, replies
 from reader.uplink import wire
 from reader.uplink.broker import Arrived, Outgoing
 
@@ -126,6 +126,8 @@ class Commands:
         is_rewind = False
         try:
             for reply in replies(arrived.payload, self._answer):
+                if is_word_of_progress(reply):
+                    continue  # for who sits before the box
                 if "page" in reply and not is_rewind:
                     is_rewind = self._begin_rewind()
                     if not is_rewind:

@@ -2,7 +2,7 @@
 
 The journal is the only queue: nothing is published but while connected, and what the broker has not
 acknowledged is read from the journal again. One thread owns the connection, the journal's view and all
-state; other threads leave a word (:meth:`Uplink.wake`, ``say_heard``, ``say_status``) and nudge it.
+state; other threads leave a word (:meth:`Uplink.wake`, ``say_…``) and nudge it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from reader.uplink import wire
 from reader.uplink.backlog import Backlog, Backlogs, Sent, View
 from reader.uplink.broker import Arrived, Broker, Connection, Outgoing
 from reader.uplink.commands import Commands
+from reader.uplink.latest import Latest
 from reader.uplink.nudge import Nudge
 from reader.uplink.presence import Presence
 from reader.uplink.said import Said
@@ -72,8 +73,7 @@ class Uplink:
         self._stop_by_ns = 0
         # What other threads leave.
         self._heard: deque[Heard] = deque(maxlen=HEARD_KEPT)
-        self._status: bytes | None = None
-        self._has_new_status = False
+        self._latest = Latest(identity, settings.prefix)
         self._has_new_entries = False
         self._has_new_journal = False
         self._is_connected = False
@@ -126,8 +126,12 @@ class Uplink:
 
     def say_status(self, payload: bytes) -> None:
         """The latest status: published now if connected, and on every connect."""
-        self._status = payload
-        self._has_new_status = True
+        self._latest.say("status", payload)
+        self._nudge.give()
+
+    def say_selftest(self, payload: bytes) -> None:
+        """The latest self-test's report; likewise."""
+        self._latest.say("selftest", payload)
         self._nudge.give()
 
     # ---- the thread -----------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ class Uplink:
         connection.subscribe(self._presence.topic, *topics)
         self._commands.begin()
         self._heard.clear()
-        self._has_new_status = self._status is not None
+        self._latest.again()
         self._has_new_journal = True
         self._backlogs.go_back()
         self._is_connected = True
@@ -215,19 +219,16 @@ class Uplink:
     def _say_what_is_fresh(self, connection: Connection, now_ns: int) -> None:
         """What is worth most now, or nothing: it goes ahead of the backlog."""
         while self._heard:
-            heard = self._heard.popleft()
             topic = wire.topic(self._identity, "heard", self._settings.prefix)
-            connection.publish_now_or_never(Outgoing(topic, wire.encode(heard)))
+            connection.publish_now_or_never(Outgoing(topic, wire.encode(self._heard.popleft())))
         while connection.room > 0 and (reply := self._commands.next_reply()) is not None:
             connection.publish(reply, "a reply")
         presence = self._presence
         if presence.due_ns is not None and now_ns >= presence.due_ns and connection.room > 0:
             presence.said(now_ns)
             connection.publish(presence.word("online"), "link")
-        if self._has_new_status and self._status is not None and connection.room > 0:
-            self._has_new_status = False
-            topic = wire.topic(self._identity, "status", self._settings.prefix)
-            connection.publish(Outgoing(topic, self._status, retain=True), "status")
+        while connection.room > 0 and (latest := self._latest.take()) is not None:
+            connection.publish(*latest)
 
     def _look_for_entries(self, now_ns: int) -> None:
         # Each word is taken back before it is acted on: one that comes meanwhile is acted on again.
@@ -266,8 +267,7 @@ class Uplink:
         """How long to wait for the network or a nudge: until something is due by time alone."""
         now_ns = self._clock.mono_ns()
         dues = (self._tell_due_ns, self._backlogs.due_ns(now_ns), self._commands.due_ns, self._presence.due_ns)
-        due_ns = min(due for due in dues if due is not None)
-        return max(0.0, min(1.0, (due_ns - now_ns) / NS_PER_S))
+        return max(0.0, min(1.0, (min(due for due in dues if due is not None) - now_ns) / NS_PER_S))
 
     def _take_leave(self, connection: Connection) -> None:
         """What is ready goes out first; then the word that this was meant."""

@@ -22,7 +22,7 @@ from msgspec import UNSET, UnsetType
 
 from reader.errors import BrokerError
 from reader.journal import Entry
-from reader.messages import Body, Heard, Status
+from reader.messages import Body, Heard, SelfTest, Status
 from reader.model import Identity
 
 encode = msgspec.json.Encoder().encode
@@ -124,7 +124,7 @@ class Reply(msgspec.Struct, frozen=True):
     error: str | UnsetType = UNSET
 
 
-Message = Sequenced | Heard | Status | Link | Ack | Expect | Reply
+Message = Sequenced | Heard | Status | SelfTest | Link | Ack | Expect | Reply
 
 
 class Address(NamedTuple):
@@ -148,9 +148,10 @@ def address_from_topic(text: str, prefix: str = PREFIX) -> Address:
 
 _envelopes = msgspec.json.Decoder(Envelope)
 _bodies = msgspec.json.Decoder(Body)
-_others: dict[str, msgspec.json.Decoder[Heard | Status | Link | Ack | Expect | Reply]] = {
+_others: dict[str, msgspec.json.Decoder[Heard | Status | SelfTest | Link | Ack | Expect | Reply]] = {
     "heard": msgspec.json.Decoder(Heard),
     "status": msgspec.json.Decoder(Status),
+    "selftest": msgspec.json.Decoder(SelfTest),
     "link": msgspec.json.Decoder(Link),
     "ack": msgspec.json.Decoder(Ack),
     "expect": msgspec.json.Decoder(Expect),

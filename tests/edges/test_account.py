@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from reader.clock import SystemClock
-from reader.config import MqttSettings, loads
+from reader.config import MqttSettings, credentials, loads
 from reader.config.credentials import credential, is_credential
 from reader.errors import BrokerRefused, BrokerUnreachable
 from reader.racecontrol.subscriber import Subscriber
@@ -143,7 +143,7 @@ def test_on_a_boot_partition_chmod_is_no_remedy(tmp_path: Path) -> None:
     (tmp_path / "secret").touch(0o600)
     (tmp_path / "secret").chmod(0o755)
     told = exposure(Path("/boot/firmware/secret"), (tmp_path / "secret").stat())
-    assert "the boot partition keeps no permissions: move it to /etc/timing-mat" in told
+    assert "the boot partition keeps no permissions: move it to /boot/firmware/timing-mat-secrets" in told
 
 
 # ---- certificates ----------------------------------------------------------------------------------------
@@ -276,6 +276,20 @@ def test_a_bare_name_is_looked_for_where_systemd_puts_credentials(
     assert config.mqtt.cert_file == tmp_path / "cert.pem"
 
 
+def test_by_hand_it_is_found_where_the_service_is_given_it_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(credentials, "ON_THE_BOX", tmp_path)
+    (tmp_path / "mqtt-password").touch(0o600)
+    assert credential("mqtt-password") == tmp_path / "mqtt-password"
+    assert is_credential(tmp_path / "mqtt-password")  # as for the service, whose user it may belong to
+    assert credential("other") is None
+    assert credential(f"{tmp_path}/mqtt-password") is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "handed"))
+    assert credential("mqtt-password") is None
+
+
 def test_who_reads_a_credential_is_systemd_s_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # It lets the service's user in by an access list, which shows as the group's part of the mode.
     secret = tmp_path / "mqtt-password"
@@ -308,7 +322,7 @@ def test_a_mat_that_speaks_for_another_is_told_for_each_message_and_stays_connec
     connection.turn(0.1)  # raises if it was the end
     answers = {answer.token: answer for answer in connection.answers}
     assert [answers[topic].is_taken for topic in topics] == [False, True, False, False]
-    assert answers[topics[0]].says.startswith("Not authorized; look at username in [mqtt]")
+    assert answers[topics[0]].says.startswith("Not authorized; look at username, and at")
     connection.close()
 
 
@@ -410,7 +424,7 @@ def test_why_it_was_refused_is_told_though_the_broker_hangs_up_at_once(tmp_path:
     access.write_text("topic read #\n")
     with Mosquitto(extra=f"\nacl_file {access}\n") as hasty, uplink(MqttSettings(port=hasty.port)) as ours:
         wait_until(lambda: "before that: the broker refuses" in ours.state.says, what="the refusal in words")
-        assert "Not authorized; look at username in [mqtt]" in ours.state.says
+        assert "Not authorized; look at username, and at" in ours.state.says
         assert ours.state.delivered == {"e1": 0}
         access.write_text("topic readwrite #\n")
         hasty.restart()

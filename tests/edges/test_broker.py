@@ -13,6 +13,7 @@ from reader.model import NS_PER_S
 from reader.uplink import broker
 from reader.uplink.broker import Broker, Connection, Outgoing, Version
 from tests.fakes.broker import FakeBroker
+from tests.fakes.names import dead_name_servers
 
 LINK = Outgoing("timing/chicago-2023/finish/finish-main/link", b"online")
 
@@ -89,3 +90,14 @@ def test_a_host_that_hung_up_is_tried_first_again() -> None:
         assert isinstance(end_of(connection), BrokerUnreachable)
         hosts.connect().drop()
         assert (first.accepted, other.accepted) == (2, 0)
+
+
+def test_a_name_that_nobody_knows_costs_three_seconds_and_the_next_host_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FakeBroker() as other, dead_name_servers(monkeypatch) as asked:
+        hosts = Broker(MqttSettings(hosts=("rc1:1883", f"127.0.0.1:{other.port}"), version="5"), "b17", SystemClock())
+        began_ns = SystemClock().mono_ns()
+        hosts.connect().drop()
+        assert 2.9 < (SystemClock().mono_ns() - began_ns) / NS_PER_S < 5
+        assert asked == ["rc1"]  # an address needs no name server

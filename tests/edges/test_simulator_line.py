@@ -291,7 +291,7 @@ class PolledReader:
         self.rounds.append(now_ns)
         return b""
 
-    def suffer(self, fault: str) -> bytes:
+    def suffer(self, fault: str, antenna: int = 1) -> bytes:
         return b"too %b\n" % fault.encode()
 
 

@@ -227,8 +227,8 @@ def beside(name: str, hexadecimal: str) -> Mischief:
 WEB = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\nBad Request\r\n"
 AT_CONNECT = [
     refused_connect(0x97, "refuses: Quota exceeded"),
-    refused_connect(0x87, "refuses: Not authorized; check username and password_file in [mqtt]"),
-    refused_connect(0x86, "refuses: Bad user name or password; check username and password_file in [mqtt]"),
+    refused_connect(0x87, "refuses: Not authorized; check username and password_file"),
+    refused_connect(0x86, "refuses: Bad user name or password; check username and password_file"),
     refused_connect(0x8A, "refuses: Banned"),
     refused_connect(0x88, "Server unavailable"),
     refused_connect(0x89, "Server busy"),

@@ -192,7 +192,7 @@ def test_who_is_there() -> None:
     assert known.firmware == "8.2"
     assert known.antennas == (1, 2, 3, 4, 5, 6, 7, 8)
     assert known.region == "ETSI 865.0-868.0 MHz (channels 0-6)"
-    assert known.says == ("32 °C", "power 30 dBm")
+    assert known.says == ("30 °C", "power 30 dBm")
     assert line.reader.answer(frame(0x75, ""), 0) == frame(0x75, "00")
     assert line.reader.flash_writes == 0
 

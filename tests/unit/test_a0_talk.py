@@ -389,6 +389,20 @@ def test_fewer_channels_than_wanted_are_within_the_law_and_more_are_not() -> Non
     assert reader.stands() == (False, "fail")
 
 
+def test_one_channel_more_at_an_end_of_the_band_is_warned_of_and_polled() -> None:
+    reader = Table(profile(band=("fcc", 8, 58))).begin()
+    reader.run(1)
+    assert reader.stands() == (True, "warn")
+    assert "(channels 7-59) is set in the reader, and the profile" in reader.says
+    assert "timing-mat profile apply" in reader.says
+    assert POLL in reader.commands()
+    for band in (("fcc", 9, 58), ("fcc", 8, 57), ("etsi", 7, 59)):
+        reader = Table(profile(band=band)).begin()
+        reader.run(1)
+        assert reader.stands() == (False, "fail"), band
+        assert POLL not in reader.commands()
+
+
 def test_a_reader_that_has_been_given_another_speed_is_found() -> None:
     reader = make_reader(baud=19200)
     talk, decoder, now_ns = Conversation(profile(baud=19200)), Decoder(), 0

@@ -168,7 +168,10 @@ def more(text: str) -> str:
         (more("[gate]\nquiet_s = 20"), "gate.quiet_s: found 20, expected less than gate.dead_time_s (20)"),
         (more("[gate]\nquiet_s = 0x" + "f" * 5_000), "gate.quiet_s: found a number of more than 64 bits, expected"),
         (more("[gate]\nheard = 1"), "gate.heard: found 1, expected true or false"),
-        (more("[mqtt]\npassword = 'x'"), 'mqtt.password: there is no such key; did you mean "password_file"?'),
+        (
+            more("[mqtt]\npassword = 'x'"),
+            "mqtt.password: a secret can't stand here, where others can read it; write it",
+        ),
         (more("[mqtt]\nversion = 5"), 'mqtt.version: found 5, expected "auto", "5" or "3.1.1", in quotes'),
         (more("[mqtt]\nhost = 'rc1:1883'"), 'mqtt.host: found "rc1:1883", expected the broker\'s name or address, wi'),
         (more("[mqtt]\nhosts = ['a:1', 'b:65536']"), 'mqtt.hosts[1]: found "b:65536", expected a name or address, a'),

@@ -54,3 +54,12 @@ def test_one_that_is_polled_unasked_is_asked_who_it_is_as_soon_as_it_reports(fam
 
 def test_the_fakes_here_are_frames() -> None:
     assert test_m100.frame(1, 0xFF, "15") == EMPTY_ROUND["m100"][0]
+
+
+@pytest.mark.parametrize("family", ["thingmagic", *REGIONS])
+def test_one_that_begins_anew_is_at_the_speed_that_is_known_of_the_line(family: str) -> None:
+    talk = load(family).Conversation()
+    talk.opened(0, 57600)
+    assert talk.baud == 57600
+    talk.opened(MS)
+    assert talk.baud is None

@@ -13,7 +13,7 @@ import pytest
 
 from reader.errors import UsageError
 from reader.model import NS_PER_S
-from reader.simulator.faults import FAULTS, READER_FAULTS, Spoiling, fault_from_text, garbling
+from reader.simulator.faults import FAULTS, READER_FAULTS, Fault, Spoiling, fault_from_text, garbling
 from reader.simulator.ipico import chip_from_number, chip_from_text
 from reader.simulator.race import Crossing, made_race, race_from_file
 from reader.simulator.signal import ANSWER_GAP_NS, Mat, Told, reads_in_order, reads_of
@@ -155,10 +155,18 @@ def test_late_and_repeated_reads_are_still_said_in_order_of_saying() -> None:
 def test_faults_are_named_with_their_second() -> None:
     assert (fault_from_text("unplug@30").name, fault_from_text("unplug@30").at_s) == ("unplug", 30.0)
     assert fault_from_text("garbage").at_s == 0
+    assert fault_from_text("bad-cable=2@5", antennas=2) == Fault("bad-cable", 5.0, 2)
+    assert fault_from_text("antenna-off").antenna == 1
     for text in ("flood", "unplug@soon", "unplug@-1", "unplug@nan"):
         with pytest.raises(UsageError) as refused:
             fault_from_text(text)
         assert all(name in str(refused.value) for name in FAULTS)
+
+
+@pytest.mark.parametrize("text", ["bad-cable=3", "bad-cable=0", "deaf=x", "antenna-off=@3", "hot=1", "unplug=2@4"])
+def test_an_antenna_that_there_is_not_and_a_fault_of_none_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--fault {text}: "):
+        fault_from_text(text, antennas=2)
 
 
 def test_faults_that_a_reader_can_t_have_are_refused_with_those_it_can() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reader.config import ReaderSettings
 from reader.health import reader_from_link
 from reader.line.activity import MOST_OF_A_CHIP, Activity
-from reader.line.protocols import AntennaStanding, Clockless, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing
 from reader.line.reader_clock import ReaderClock
 from reader.line.tally import Known, Tally
 from reader.model import NS_PER_S, ChipRead, Event, Hearing, Reason, Rejected
@@ -23,8 +23,9 @@ class Talk(Clockless):
         self.baud: int | None = None
         self.due_ns: int | None = None
         self.antennas = [AntennaStanding(1, "up", 40.0), AntennaStanding(2, "up", 40.0)]
+        self.health = Examined()
 
-    def opened(self, now_ns: int) -> bytes:
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         return b""
 
     def heard(self, events: list[Event], now_ns: int) -> bytes:

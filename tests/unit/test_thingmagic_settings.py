@@ -491,7 +491,7 @@ def test_it_tells_when_it_is_hot_and_which_antenna_s_turn_it_is() -> None:
     bench.reader.suffer("hot")
     bench.run(2)
     assert bench.stands() == (True, "warn")
-    assert "72 degrees C hot" in bench.talk.standing.says
+    assert "90 degrees C hot" in bench.talk.standing.says
     assert "too hot: transmitting less (0504)" in bench.talk.standing.says
     bench.reader.suffer("hot")
     bench.reader.suffer("antenna-off")

@@ -14,6 +14,7 @@ from reader.wording import counted
         (1, "entry", "1 entry"),
         (2, "entry", "2 entries"),
         (1, "passing", "1 passing"),
+        (2, "day", "2 days"),
         (48_000, "passing", "48000 passings"),
     ],
 )

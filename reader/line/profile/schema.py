@@ -47,12 +47,18 @@ class Antenna(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys of every family. ``max_eirp_dbm``: a limit of one's own, and where no other is known the limit."""
+    """The keys of every family. ``max_eirp_dbm``: a limit of one's own, and where no other is known the limit.
+
+    ``model``, ``firmware``: of the reader that this was made for, for the self-test: a part of its model's name, and
+    the oldest firmware that will do, both as the reader tells them.
+    """
 
     family: str
     says: Text
     use: Literal["start", "finish", "split", "any"] | None = None
     max_eirp_dbm: Annotated[float, Meta(ge=-10, le=40, description="a number of dBm of EIRP, -10 to 40")] | None = None
+    model: Text | None = None
+    firmware: Text | None = None
     antennas: Annotated[
         tuple[Antenna, ...],
         Meta(min_length=1, max_length=16, description="at least one table headed [[antenna]], in double brackets"),

@@ -17,6 +17,8 @@ UNITS = {
     "family": "which readers this is for",
     "use": "what the mat is for",
     "max_eirp_dbm": "dBm of EIRP, a limit of one's own",
+    "model": "a part of its name",
+    "firmware": "the oldest that will do",
     "region": "by the maker's name; must be that of the country",
     "first_channel": "of the maker's table",
     "last_channel": "of the maker's table",
@@ -44,7 +46,8 @@ UNITS = {
 
 def wanted(profile: Profile) -> dict[str, object]:
     """The values by key, as the scripts of the profile's family know them; see :class:`~.settings.Wanted`."""
-    skipped = {"family", "says", "use", "max_eirp_dbm", "antennas", "region", "first_channel", "last_channel"}
+    skipped = {"family", "says", "use", "max_eirp_dbm", "model", "firmware"}
+    skipped |= {"antennas", "region", "first_channel", "last_channel"}
     values: dict[str, object] = {}
     if isinstance(profile, A0Profile | UhfReaderProfile):
         if profile.region is not None:
@@ -137,8 +140,8 @@ def _told(family: str, values: Mapping[str, object], notes: list[str]) -> dict[s
 
 
 def _untold(like: Profile, on_start: Collection[str], found: Mapping[str, object]) -> dict[str, object]:
-    """Of ``like``, what no reader keeps: how reads are asked for, and what the mat is for."""
-    keys = {*on_start, "use", "max_eirp_dbm"} - {"antennas"}
+    """Of ``like``, what no reader keeps: how reads are asked for, and what the mat and the profile are for."""
+    keys = {*on_start, "use", "max_eirp_dbm", "model", "firmware"} - {"antennas"}
     more = {key: getattr(like, key) for key in keys if key not in found}
     return {key: value for key, value in more.items() if value is not None}
 

@@ -9,8 +9,10 @@ A module of the table offers:
   are no settings of the reader but part of how its reads are asked for.
 - ``identify()``: a script (:mod:`.asking`) that asks who is there and changes nothing: :class:`Known`.
 - ``examine(is_interrupting)``: a script that asks how the reader and its antennas are: :class:`Examined`. It transmits
-  where it has to. Without ``is_interrupting`` it asks only what can be asked while the reader reports reads; with it
-  the reports may stop meanwhile, and the conversation goes on by itself afterwards.
+  where it has to. Without ``is_interrupting`` it asks only what can be asked while the reader reports reads, which is
+  nothing so far: see ``Conversation.health``. With it the script has the line for itself (:func:`.asking.alone`):
+  the reports stop meanwhile, and the conversation begins anew afterwards. What a reader does not tell, ``says`` tells
+  why; Stuck only where it answers nothing at all.
 - ``set_clock(now_utc_ns, zone_offset_ns)``: a script that sets the reader's clock; in families with ``has_date``.
 - ``is_proof(events)``: whether these, decoded by this family's decoder, show beyond doubt that it is this family.
 - ``fields(frame)``: all that one whole frame says, by the names of the maker's manual, for people.
@@ -88,15 +90,41 @@ class ClockSet(NamedTuple):
     says: str
 
 
-class Conversation(Protocol):
-    """What the host says to one reader, sans-IO; times are monotonic nanoseconds, passed in.
+class Examined(NamedTuple):
+    """What a reader tells of its health; None or nothing where it does not. Antennas from 1, of all ports that it has.
 
-    ``baud``: the speed that the line should have now; None: as it was opened. Looked at after every call.
+    ``temperature_c``: the reader's own. ``noise_dbm``: by antenna, what it hears when no chip answers.
+    ``connected``: by antenna, whether the reader detects it. ``return_loss_db``: by antenna, how far what
+    comes back lies below what was sent: 10 dB and more is a good antenna, under 3 dB an open or broken cable.
+    ``region``: as the reader names it. ``says``: what else there is to know, a sentence each.
     """
 
-    standing: Standing
-    baud: int | None
-    clock_said: ClockSaid | None  # the last answer; None where the family has no clock to be asked for
+    temperature_c: int | None = None
+    noise_dbm: Mapping[int, int] = MappingProxyType({})
+    connected: Mapping[int, bool] = MappingProxyType({})
+    return_loss_db: Mapping[int, float] = MappingProxyType({})
+    region: str | None = None
+    says: tuple[str, ...] = ()
+
+
+class Conversation(Protocol):
+    """What the host says to one reader, sans-IO; times are monotonic nanoseconds, passed in."""
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands with the reader; the same object while nothing changes."""
+
+    @property
+    def baud(self) -> int | None:
+        """The speed that the line should have now; None: as it was opened. Looked at after every call."""
+
+    @property
+    def clock_said(self) -> ClockSaid | None:
+        """The last answer; None where the family has no clock to be asked for."""
+
+    @property
+    def health(self) -> Examined:
+        """What the reader has told of its health in its reports, or when it was asked between them."""
 
     @property
     def due_ns(self) -> int | None:
@@ -106,8 +134,11 @@ class Conversation(Protocol):
     def antennas(self) -> list[AntennaStanding]:
         """The antennas that the reader listens on; empty where it does not tell them apart."""
 
-    def opened(self, now_ns: int) -> bytes:
-        """The port has just been opened: what to send."""
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
+        """The port has just been opened, or the line is free again: what to send.
+
+        ``baud``: the speed of the line, where the reader is known to be at it.
+        """
 
     def heard(self, events: list[Event], now_ns: int) -> bytes:
         """These came: what to send on them."""
@@ -141,23 +172,6 @@ class Known(NamedTuple):
     model: str | None
     firmware: str | None
     antennas: tuple[int, ...] = ()
-    region: str | None = None
-    says: tuple[str, ...] = ()
-
-
-class Examined(NamedTuple):
-    """What a reader tells of its health; None or nothing where it does not.
-
-    ``temperature_c``: the reader's own. ``noise_dbm``: by antenna, what it hears when no chip answers.
-    ``connected``: by antenna (from 1), whether the reader detects it. ``return_loss_db``: by antenna, how far what
-    comes back lies below what was sent: 10 dB and more is a good antenna, under 3 dB an open or broken cable.
-    ``region``: as the reader names it. ``says``: what else there is to know, a sentence each.
-    """
-
-    temperature_c: int | None = None
-    noise_dbm: Mapping[int, int] = MappingProxyType({})
-    connected: Mapping[int, bool] = MappingProxyType({})
-    return_loss_db: Mapping[int, float] = MappingProxyType({})
     region: str | None = None
     says: tuple[str, ...] = ()
 

@@ -43,6 +43,8 @@ class Stuck(Exception):
 
 # Answered at once by :class:`Asking` itself; nothing is sent.
 _SPEED = Question("the speed of the line", b"", tries=1, wait_ns=0)
+# Who runs a script beside a conversation keeps that silent from here to the script's end.
+ALONE = Question("the line for itself", b"", tries=1, wait_ns=0)
 
 
 def line_baud() -> Script[int | None]:
@@ -54,6 +56,12 @@ def line_baud() -> Script[int | None]:
 def pause(wait_ns: int, then_baud: int | None = None) -> Script[None]:
     """Nothing is said for so long."""
     yield Question("pause", b"", tries=1, wait_ns=wait_ns, then_baud=then_baud)
+
+
+def alone(script: Script[T]) -> Script[T]:
+    """The same with the line for itself: a conversation there is silent meanwhile, and begins anew at its end."""
+    yield ALONE
+    return (yield from script)
 
 
 class Asking(Generic[T]):

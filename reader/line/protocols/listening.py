@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reader.line.protocols import AntennaStanding, Clockless, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing
 from reader.line.protocols.settings import Wanted
 from reader.model import Event
 
@@ -15,8 +15,9 @@ class Listening(Clockless):
         self.baud: int | None = None
         self.due_ns: int | None = None
         self.antennas: list[AntennaStanding] = []
+        self.health = Examined()
 
-    def opened(self, now_ns: int) -> bytes:
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """It hears, as far as can be known."""
         self.standing = Standing(
             hears=True, word="ok", says="listening; this family can't be asked whether it is there"

@@ -31,7 +31,7 @@ from functools import reduce
 from itertools import pairwise
 from operator import xor
 
-from reader.line.protocols import Known
+from reader.line.protocols import Examined, Known
 from reader.line.protocols.asking import Script
 from reader.line.protocols.listening import Listening
 from reader.line.protocols.settings import Setting
@@ -147,6 +147,12 @@ def identify() -> Script[Known]:
     """What is known without asking: it could not answer."""
     yield from ()
     return Known("RDM6300, ID-12/20 or EM-18", None, says=("it only talks: it can't be asked who it is",))
+
+
+def examine(is_interrupting: bool) -> Script[Examined]:
+    """Nothing: it can't be asked."""
+    yield from ()
+    return Examined(says=("this reader only talks: it can't be asked how it is; pass a chip over it",))
 
 
 def is_proof(events: Sequence[Event]) -> bool:

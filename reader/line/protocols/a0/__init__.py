@@ -18,7 +18,8 @@ Replies are named for their command (:data:`.frame.NAMES`), and "round_end" or "
 
 Sources: the maker's serial interface protocol V2.2 (IND903) and V3.7; frames of Invelion, YR903 and Rodinbell
 readers as their users logged them. The parts: :mod:`.frame` has the envelope and the words, :mod:`.report` the
-content, :mod:`.settings` what can be set, :mod:`.talk` what is said to the reader.
+content, :mod:`.settings` what can be set, :mod:`.examine` what it tells of its health, :mod:`.talk` what is said to the
+reader.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reader.line.protocols.a0.examine import examine
 from reader.line.protocols.a0.frame import command
 from reader.line.protocols.a0.report import event_from, fields_from, measure
 from reader.line.protocols.a0.settings import ON_START, SETTINGS, identify
@@ -33,7 +35,7 @@ from reader.line.protocols.a0.talk import Conversation
 from reader.line.protocols.framing import Framing
 from reader.model import ChipRead, Event, Reply
 
-__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "fields", "identify", "is_proof"]
+__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "examine", "fields", "identify", "is_proof"]
 
 fields = fields_from
 

@@ -138,7 +138,7 @@ class Poll:
     def _measure(self, port: Port) -> Script[None]:
         """Whether there is anything at the port where the reader is now; twice, before it is said to be gone."""
         for _ in range(2):
-            loss_db = yield from self._return_loss_db()
+            port.loss_db = loss_db = yield from self._return_loss_db()
             port.is_loose = loss_db is not None and loss_db < LEAST_LOSS_DB
             port.says = ""
             if not port.is_loose:

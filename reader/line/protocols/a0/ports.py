@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+
+from reader.line.protocols import Examined
 
 
 class Heard(msgspec.Struct):
@@ -34,6 +37,7 @@ class Port(msgspec.Struct):
     says: str = ""
     tried_ns: int = 0
     seen: int | None = None  # the antenna that its rounds bear, from 1
+    loss_db: int | None = None  # the return loss as last measured
 
     @property
     def state(self) -> Literal["up", "missing", "bad", "unknown"]:
@@ -53,3 +57,12 @@ def words_of_missing(port: Port) -> str:
     """What is said of an antenna that the reader misses."""
     which = "the antenna" if port.number is None else f"antenna {port.number}"
     return f"{which} is missing: check its cable"
+
+
+def health_of(ports: Iterable[Port]) -> Examined:
+    """Which of these antennas are connected, and their return loss, as far as either is known."""
+    known = [(number, port) for port in ports if (number := port.number or port.seen) is not None]
+    return Examined(
+        connected={number: port.state == "up" for number, port in known if port.state in ("up", "missing")},
+        return_loss_db={number: port.loss_db for number, port in known if port.loss_db is not None},
+    )

@@ -104,13 +104,13 @@ def identify() -> Script[Known]:
         says.append(f"identifier {identifier}")
     if band is not None and not is_possible(band):
         says.append("no region is set, or none that there is: it will not be made to transmit")
-    ports = yield from _ports()
+    ports = yield from ports_found()
     region = None if band is None else words_from_band(band)
     firmware = version.fields.get("version")
     return Known(None, None if firmware is None else str(firmware), ports, region, tuple(says))
 
 
-def _ports() -> Script[tuple[int, ...]]:
+def ports_found() -> Script[tuple[int, ...]]:
     """The ports that it takes for its antenna, from 1; nothing where the one now in use can't be put back."""
     now = yield from told(PUBLIC, GET_ANTENNA, "its antenna", "antenna")
     if not isinstance(now, int):

@@ -13,20 +13,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from reader.line.protocols import AntennaStanding, Clockless, Standing
-from reader.line.protocols.a0.ask import CHECK, ask, code_of, find_baud
-from reader.line.protocols.a0.band import Band, band_from, is_possible, lies_in, words_from_band
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing
+from reader.line.protocols.a0.allowed import Allowed, Forbidden, allowed
+from reader.line.protocols.a0.ask import CHECK, ask, find_baud
 from reader.line.protocols.a0.frame import (
     FACTORY_ADDRESS,
-    GET_REGION,
     GET_TEMPERATURE,
     GET_VERSION,
     PUBLIC,
     RESET,
-    words_from_code,
 )
 from reader.line.protocols.a0.poll import Poll
-from reader.line.protocols.a0.ports import Heard
+from reader.line.protocols.a0.ports import Heard, health_of
 from reader.line.protocols.a0.settings import power_at, settings_at
 from reader.line.protocols.asking import Asking, Script, Stuck, pause
 from reader.line.protocols.settings import Setting, Wanted, apply
@@ -39,11 +37,7 @@ WATCH_NS = 3 * NS_PER_S
 ASK_AGAIN_NS = 60 * NS_PER_S  # a reader that only answers its rounds is asked who it is: after the first, and then
 HOT_C = 65
 SESSION, TARGET = 1, "A"  # as race timers poll these readers
-NO_REGION_CODES = (0x00, 0x49)
-
-
-class _Forbidden(Stuck):
-    """It could be polled, but may not."""
+UNKNOWN = Allowed(None, None, "")
 
 
 class Conversation(Clockless):
@@ -57,7 +51,7 @@ class Conversation(Clockless):
         self._asking: Asking[None] = Asking(self._live())
         self._poll: Poll | None = None
         self._address: int | None = None
-        self._region = ""
+        self._allowed = UNKNOWN
         self._trouble = ""
         self._is_unanswered = False
         self._has_restarted = self._has_been_asked = False
@@ -79,12 +73,18 @@ class Conversation(Clockless):
         """The antennas that are polled, or left out."""
         return [] if self._poll is None else self._poll.antennas
 
-    def opened(self, now_ns: int) -> bytes:
+    @property
+    def health(self) -> Examined:
+        """Its temperature and return loss, asked between rounds, and which antennas its rounds miss."""
+        ports = health_of([] if self._poll is None else self._poll.ports)
+        return ports._replace(temperature_c=self._temperature_c, region=self._allowed.region)
+
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """Begin from the top."""
         self._heard = Heard(now_ns)
         self._poll, self._trouble, self._is_unanswered = None, "", False
         self._has_been_asked = False
-        self._asking = Asking(self._live())
+        self._asking = Asking(self._live(), baud)
         sent = self._asking.begin(now_ns)
         self._judge()
         return sent
@@ -132,7 +132,7 @@ class Conversation(Clockless):
                 yield from self._poll_with(poll)
             except Stuck as stuck:
                 self._trouble, self._is_unanswered, self._poll = str(stuck), stuck.is_unanswered, None
-                if isinstance(stuck, _Forbidden):
+                if isinstance(stuck, Forbidden):
                     pause_ns = NO_REGION_NS
             else:
                 pause_ns = 0
@@ -141,7 +141,7 @@ class Conversation(Clockless):
         self._has_restarted = False
         self._address = None
         self._warnings = []
-        self._region, self._temperature_c = "", None
+        self._allowed, self._temperature_c = UNKNOWN, None
         if not (yield from self._is_there()):
             if "band" in self._values:
                 # It might transmit where the profile does not want it to.
@@ -152,8 +152,10 @@ class Conversation(Clockless):
         if self._is_unanswered:
             self._trouble, self._is_unanswered = "", False
         yield from self._apply(settings_at(self._at))
-        channel = yield from self._allowed_channel()
-        poll = self._new_poll(channel)
+        self._allowed = yield from allowed(self._at, self._wanted)
+        if self._allowed.warning:
+            self._warn(self._allowed.warning)
+        poll = self._new_poll(self._allowed.channel)
         yield from poll.find(cast(Sequence[int], self._values.get("antennas", ())))
         return poll
 
@@ -200,30 +202,6 @@ class Conversation(Clockless):
     def _warn(self, says: str) -> None:
         if says not in self._warnings:
             self._warnings.append(says)
-
-    def _allowed_channel(self) -> Script[int | None]:
-        """A channel in the middle of the band, None where it is not told; _Forbidden where it may not transmit."""
-        answer = yield from ask("its region", GET_REGION, address=self._at)
-        band, code = band_from(answer), code_of(answer)
-        if band is None and code not in NO_REGION_CODES:
-            self._region = "region not told by the reader"
-            self._warn(
-                "does not answer when asked for its region" if code is None else f"{words_from_code(code)}: region"
-            )
-            return None
-        how = "set this country's with `timing-mat profile apply` or with the maker's software"
-        if band is None or not is_possible(band):
-            found = "" if band is None else f" that there is ({words_from_band(band)})"
-            raise _Forbidden(f"not transmitting: no region{found} is set in the reader; {how}")
-        wanted = cast("Band | None", self._values.get("band"))
-        if wanted is not None and not lies_in(band, wanted):
-            profile = "" if self._wanted is None else self._wanted.profile
-            raise _Forbidden(
-                f"not transmitting: region {words_from_band(band)} is set in the reader, and the profile {profile} "
-                f"wants {words_from_band(wanted)}; set it with `timing-mat profile apply`"
-            )
-        self._region = f"region {words_from_band(band)}" + ("" if wanted else ", as set in the reader")
-        return None if band[0] == "user" else (band[1] + band[2]) // 2
 
     def _new_poll(self, channel: int | None) -> Poll:
         session = cast(int, self._values.get("session", SESSION))
@@ -292,7 +270,7 @@ class Conversation(Clockless):
     def _polling(self, poll: Poll) -> Standing:
         numbers = ", ".join(str(port.number) for port in poll.polled if port.number is not None)
         said = [f"polling antenna {numbers}" if numbers else "polling the antenna that is set in it"]
-        said += [self._region] if self._region else []
+        said += [self._allowed.says] if self._allowed.says else []
         warnings = [*self._warnings, *poll.says()]
         if self._temperature_c is not None and self._temperature_c >= HOT_C:
             warnings.append(f"hot: {HOT_C} °C or more; give it shade and air")

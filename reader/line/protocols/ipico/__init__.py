@@ -41,7 +41,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from reader.line.protocols import ClockSet
-from reader.line.protocols.ipico.ask import identify, is_proof, set_clock
+from reader.line.protocols.ipico.ask import examine, identify, is_proof, set_clock
 from reader.line.protocols.ipico.frame import (
     BINARY_SIZE,
     BYTE,
@@ -64,6 +64,7 @@ __all__ = [
     "ClockSet",
     "Conversation",
     "Decoder",
+    "examine",
     "fields",
     "identify",
     "is_proof",

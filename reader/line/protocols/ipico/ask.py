@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from reader.line.protocols import ClockSet, Known
+from reader.line.protocols import ClockSet, Examined, Known
 from reader.line.protocols.asking import Question, Script, Stuck, pause
 from reader.model import NS_PER_S, ChipRead, Event, Reply
 
@@ -57,6 +57,13 @@ def identify() -> Script[Known]:
         " ".join(firmware[1].split()) if firmware else None,
         says=_says_of_clock(clock) + _says_of_mode(mode),
     )
+
+
+def examine(is_interrupting: bool) -> Script[Examined]:
+    """Nothing: neither an IPICO nor a Trident is known to tell of its health, and its statistics are left alone."""
+    yield from ()
+    says = "it can't be asked for its temperature, its noise or its antenna: pass a chip over the mat"
+    return Examined(says=(says,))
 
 
 def is_proof(events: Sequence[Event]) -> bool:

@@ -11,7 +11,7 @@ that no more come before the next question is asked.
 
 from __future__ import annotations
 
-from reader.line.protocols import AntennaStanding, ClockSaid, Standing
+from reader.line.protocols import AntennaStanding, ClockSaid, Examined, Standing
 from reader.line.protocols.ipico.ask import GET_CLOCK
 from reader.line.protocols.settings import Wanted
 from reader.model import NS_PER_S, ChipRead, Event, Rejected, Reply
@@ -53,6 +53,7 @@ class Conversation:
         self.baud: int | None = None
         self.clock_said: ClockSaid | None = None
         self.antennas: list[AntennaStanding] = []
+        self.health = Examined()
         self._is_open = False
         self._begin(0)
 
@@ -82,7 +83,7 @@ class Conversation:
             return self._overdue_ns
         return max(self._next_ns, self._clear_ns, self._busy_ns + QUIET_NS)
 
-    def opened(self, now_ns: int) -> bytes:
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """It hears, as far as can be known; what its clock shows is asked at once."""
         self._is_open = True
         self._begin(now_ns)

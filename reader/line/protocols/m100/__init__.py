@@ -20,13 +20,14 @@ import re
 from collections.abc import Sequence
 
 from reader.line.protocols.framing import Framing
+from reader.line.protocols.m100.examine import examine
 from reader.line.protocols.m100.frame import command, measure
 from reader.line.protocols.m100.report import KEEP_ALIVE, event_from, fields_from
 from reader.line.protocols.m100.settings import ON_START, SETTINGS, identify
 from reader.line.protocols.m100.talk import Conversation
 from reader.model import ChipRead, Event, Reply
 
-__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "fields", "identify", "is_proof"]
+__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "examine", "fields", "identify", "is_proof"]
 
 fields = fields_from
 

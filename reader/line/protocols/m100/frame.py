@@ -32,6 +32,7 @@ SET_BAUD = 0x11
 POLL, POLL_MANY, STOP = 0x22, 0x27, 0x28
 HOPPING = 0xAD
 SET_POWER, POWER = 0xB6, 0xB7
+JAMMERS, NOISE = 0xF2, 0xF3
 ERROR = 0xFF
 
 NAMES = {
@@ -76,8 +77,8 @@ NAMES = {
     0xE6: "qt_written",
     0xF0: "set_demodulator",
     0xF1: "demodulator",
-    0xF2: "jammers",
-    0xF3: "noise",
+    JAMMERS: "jammers",
+    NOISE: "noise",
     0xF5: "set_mode",
     ERROR: "error",
 }
@@ -113,8 +114,8 @@ _ANSWERS: dict[int, Container[int]] = {
     POWER: range(2, 3),
     0xE4: range(8, 9),
     0xF1: range(4, 5),
-    0xF2: range(3, 67),
-    0xF3: range(3, 67),
+    JAMMERS: range(3, 67),
+    NOISE: range(3, 67),
     ERROR: frozenset((1, *range(2 + MIN_UL, 2 + MAX_UL + 1, 2))),
     **dict.fromkeys(DONE, range(1, 2)),
     **{code: _range_of(behind) for code, behind in BEHIND_CHIP.items()},

@@ -27,7 +27,9 @@ from reader.line.protocols.m100.frame import (
     FORMS,
     HEAD,
     INFO,
+    JAMMERS,
     NAMES,
+    NOISE,
     NOTICE,
     OVERHEAD,
     POLL_MANY,
@@ -151,7 +153,7 @@ def _answer(code: int, data: bytes) -> dict[str, object]:
         return said | {"ok": data == b"\0"}
     if code == INFO:
         return said | _info(data)
-    if code in (0xF2, 0xF3):
+    if code in (JAMMERS, NOISE):
         return said | _channels(data)
     return said | _value(code, data)
 

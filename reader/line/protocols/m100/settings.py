@@ -42,17 +42,24 @@ _ON, _OFF = b"\xff", b"\x00"
 _CODES = {name: code for code, (name, _) in REGIONS.items()}
 
 
-def asked(name: str, code: int, data: bytes = b"", tries: int = 2) -> Script[Reply | None]:
-    """The answer to one command, a refusal included; None if there was none, in either form of the frames."""
+def question(
+    name: str, code: int, data: bytes = b"", tries: int = 2, wait_ns: int = WAIT_NS, form: Form = Form.BB
+) -> Question:
+    """One command, and what answers it, a refusal included."""
 
     def is_answer(reply: Reply) -> bool:
         if reply.name == "error":
             return reply.fields["code"] in REFUSALS
         return reply.fields["cmd"] == code and (code != INFO or reply.fields["which"] == data[0])
 
-    answer = yield Question(name, command(code, data), is_answer, tries, WAIT_NS)
+    return Question(name, command(code, data, form), is_answer, tries, wait_ns)
+
+
+def asked(name: str, code: int, data: bytes = b"", tries: int = 2) -> Script[Reply | None]:
+    """The answer to one command, a refusal included; None if there was none, in either form of the frames."""
+    answer = yield question(name, code, data, tries)
     if answer is None:
-        answer = yield Question(name, command(code, data, Form.AA), is_answer, 1, WAIT_NS)
+        answer = yield question(name, code, data, 1, form=Form.AA)
     return answer
 
 

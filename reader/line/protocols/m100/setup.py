@@ -34,13 +34,17 @@ UNTOLD_REGION = "region not told by the reader"
 
 
 class Outcome(NamedTuple):
-    """What came of it. ``trouble``: why it must not transmit. ``q``: of its query. ``region`` and others in words."""
+    """What came of it. ``trouble``: why it must not transmit. ``q``: of its query. ``region`` and others in words.
+
+    ``region_told``: by the reader, None where it does not.
+    """
 
     is_answered: bool
     trouble: str = ""
     q: int = DEFAULT_Q
     region: str = ""
     warnings: tuple[str, ...] = ()
+    region_told: str | None = None
 
 
 def set_up(wanted: Wanted, baud: Callable[[], int | None]) -> Script[Outcome]:
@@ -68,34 +72,41 @@ def set_up(wanted: Wanted, baud: Callable[[], int | None]) -> Script[Outcome]:
     _note(warnings, "its model", model)
     _note(warnings, "its firmware", (yield from asked("its firmware", INFO, bytes((SOFTWARE,)))))
     _note(warnings, "its maker", (yield from asked("its maker", INFO, bytes((MAKER,)))))
-    trouble, region = yield from _region(wanted, baud, warnings)
+    trouble, region, told = yield from _region(wanted, baud, warnings)
     if trouble:
-        return Outcome(True, trouble)
+        return Outcome(True, trouble, region_told=told)
     query = yield from asked("its query", QUERY)
     _note(warnings, "its query", query)
     q = said_in(query, "q")
-    return Outcome(True, "", q if isinstance(q, int) else DEFAULT_Q, region, tuple(warnings))
+    return Outcome(True, "", q if isinstance(q, int) else DEFAULT_Q, region, tuple(warnings), told)
 
 
-def _region(wanted: Wanted, baud: Callable[[], int | None], warnings: list[str]) -> Script[tuple[str, str]]:
-    """Why it must not transmit, or nothing; and the region. What the profile wants is written in between."""
+def _region(wanted: Wanted, baud: Callable[[], int | None], warnings: list[str]) -> Script[tuple[str, str, str | None]]:
+    """Why it must not transmit, or nothing; the region, for the standing and as told by the reader.
+
+    What the profile wants is written in between.
+    """
     answer = yield from asked("its region", REGION)
     _note(warnings, "its region", answer)
     code = said_in(answer, "region")
     name = wanted.values.get("region")
     if name is None and isinstance(code, int) and code not in REGIONS:
-        return f"{NO_REGION}: the reader says {code}, which is none; give this country's in the reader's profile", ""
+        says = f"{NO_REGION}: the reader says {code}, which is none; give this country's in the reader's profile"
+        return says, "", None
     yield from _apply(wanted, baud, warnings)
     if name is None:
-        return "", f"region {words_from_region(code)}, as set in the reader" if isinstance(code, int) else UNTOLD_REGION
+        if not isinstance(code, int):
+            return "", UNTOLD_REGION, None
+        region = words_from_region(code)
+        return "", f"region {region}, as set in the reader", region
     code = said_in((yield from asked("its region", REGION)), "region")
     if not isinstance(code, int):
-        return "", UNTOLD_REGION
-    region = f"region {words_from_region(code)}"
+        return "", UNTOLD_REGION, None
+    region = words_from_region(code)
     if code in REGIONS and REGIONS[code][0] == name:
-        return "", region
-    says = "; ".join((f"not transmitting: {region} is set in the reader, {name} wanted by the profile", *warnings))
-    return f"{says}; put it right with `timing-mat profile apply`", region
+        return "", f"region {region}", region
+    says = f"not transmitting: region {region} is set in the reader, {name} wanted by the profile"
+    return f"{'; '.join((says, *warnings))}; put it right with `timing-mat profile apply`", "", region
 
 
 def _apply(wanted: Wanted, baud: Callable[[], int | None], warnings: list[str]) -> Script[None]:

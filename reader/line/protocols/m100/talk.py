@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reader.line.protocols import AntennaStanding, Clockless, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing
 from reader.line.protocols.asking import Asking, Script, pause
 from reader.line.protocols.m100.frame import BAD_COMMAND, Form, in_form
 from reader.line.protocols.m100.polling import ENOUGH, SILENT_NS, Polling
@@ -57,9 +57,14 @@ class Conversation(Clockless):
         """The only antenna: the module can't tell whether it is connected."""
         return [AntennaStanding(None, "unknown", self._revisit_ms)]
 
-    def opened(self, now_ns: int) -> bytes:
+    @property
+    def health(self) -> Examined:
+        """It tells nothing but its region."""
+        return Examined(region=self._outcome.region_told)
+
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """Begin from the top."""
-        self.baud = self._round_ns = self._form = self._revisit_ms = None
+        self.baud, self._round_ns, self._form, self._revisit_ms = baud, None, None, None
         self._outcome, self._guess, self._trouble = Outcome(True), Form.BB, ""
         self._faults.clear()
         self._has_asked_again = self._is_single = False

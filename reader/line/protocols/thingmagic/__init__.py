@@ -3,7 +3,7 @@
 The parts: :mod:`.frame` has the envelope and the words, :mod:`.report`,
 :mod:`.answer` and :mod:`.statistics` the content, :mod:`.talk` and
 :mod:`.setup` what is said to the module, :mod:`.settings`, :mod:`.power` and
-:mod:`.speed` what of it can be set.
+:mod:`.speed` what of it can be set, :mod:`.examine` what it tells of its health.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from reader.line.protocols import Known
 from reader.line.protocols.asking import Question, Script, Stuck
 from reader.line.protocols.framing import Framing
 from reader.line.protocols.thingmagic.ask import CHECK, PROGRAM, STOP, question, status_of
+from reader.line.protocols.thingmagic.examine import examine
 from reader.line.protocols.thingmagic.frame import GET_VERSION, MAX_DATA, OVERHEAD, command
 from reader.line.protocols.thingmagic.report import STREAMED, event_from, fields_from
 from reader.line.protocols.thingmagic.settings import DETECT, ON_START, REGION, SETTINGS, region_from_number
 from reader.line.protocols.thingmagic.talk import Conversation
 from reader.model import ChipRead, Event, Reason, Reply
 
-__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "fields", "identify", "is_proof"]
+__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "examine", "fields", "identify", "is_proof"]
 
 # By the first byte of the hardware's number.
 MODELS = {

@@ -15,6 +15,7 @@ from reader.line.protocols.thingmagic.frame import (
     GET_READ_POWER,
     GET_REGION,
     GET_STATISTICS,
+    GET_TEMPERATURE,
     GET_VERSION,
     STREAM,
 )
@@ -110,6 +111,6 @@ _ANSWERS: dict[int, Callable[[bytes], dict[str, object]]] = {
     GET_STATISTICS: _statistics,
     0x70: _protocols,
     0x71: lambda data: {"regions": list(data)},
-    0x72: lambda data: {"temp_c": int.from_bytes(data[:1], signed=True)},
+    GET_TEMPERATURE: lambda data: {"temp_c": int.from_bytes(data[:1], signed=True)},
     GET_BUFFER: _tag_buffer,
 }

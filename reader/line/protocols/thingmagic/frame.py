@@ -33,6 +33,7 @@ GET_REGION = 0x67
 GET_CONFIG = 0x6A
 GET_GEN2 = 0x6B
 GET_STATISTICS = 0x6C
+GET_TEMPERATURE = 0x72
 SET_ANTENNAS = 0x91
 SET_READ_POWER = 0x92
 SET_PROTOCOL = 0x93
@@ -72,7 +73,7 @@ NAMES = {
     GET_STATISTICS: "statistics",
     0x70: "protocols",
     0x71: "regions",
-    0x72: "temperature",
+    GET_TEMPERATURE: "temperature",
     SET_ANTENNAS: "set_antennas",
     SET_READ_POWER: "set_read_power",
     SET_PROTOCOL: "set_protocol",

@@ -67,6 +67,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.found = Found()
+        self.region: str | None = None  # by the name that a profile has for it
         self.warnings: list[str] = []
         self.trouble = ""
         self.heard = 0
@@ -134,16 +135,19 @@ def _region(wanted: Wanted | None, notes: Notes) -> Script[str]:
         if (yield from _told_region(notes)) is None:
             # It can be told, and does not tell: what it has acknowledged stands.
             yield from BY_KEY["region"].put(wanted.values["region"])
-            return f"{wanted.values['region']}, as the profile {wanted.profile} has it"
+            notes.region = str(wanted.values["region"])
+            return f"{notes.region}, as the profile {wanted.profile} has it"
         while (applied := (yield from apply([BY_KEY["region"]], wanted))).wrong:
             notes.trouble = f"not transmitting: {applied.wrong[0]}; put the profile {wanted.profile} right"
             yield from pause(REGION_AGAIN_NS)
-        return f"{wanted.values['region']}, as the profile {wanted.profile} has it"
+        notes.region = str(wanted.values["region"])
+        return f"{notes.region}, as the profile {wanted.profile} has it"
     while (number := (yield from _told_region(notes))) == 0:
         notes.trouble = NO_REGION
         yield from pause(REGION_AGAIN_NS)
     # One that has none refuses to start, whether it tells or not.
-    return "not told by the reader" if number is None else f"{region_from_number(number)}, as set in the reader"
+    notes.region = None if number is None else region_from_number(number)
+    return "not told by the reader" if number is None else f"{notes.region}, as set in the reader"
 
 
 def _told_region(notes: Notes) -> Script[int | None]:

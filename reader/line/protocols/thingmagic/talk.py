@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from reader.line.protocols import AntennaStanding, Clockless, Standing, State
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing, State
 from reader.line.protocols.asking import Asking, Stuck
 from reader.line.protocols.rounds import Rounds
 from reader.line.protocols.settings import Wanted
@@ -79,11 +79,17 @@ class Conversation(Clockless):
                 states[port] = "missing"
         return [AntennaStanding(port, states[port], self._rounds.revisit_ms(port)) for port in sorted(states)]
 
-    def opened(self, now_ns: int) -> bytes:
+    @property
+    def health(self) -> Examined:
+        """What the stream has told, and the setting-up before it."""
+        connected = {port: state == "up" for port, state, _, _ in self.antennas if port and state in ("up", "missing")}
+        return Examined(self._temperature_c, connected=connected, region=self._notes.region)
+
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """Begin from the top."""
         self._trouble, self._is_unanswered = "", False
         self._streamed_ns = None
-        sent = self._begin(0, now_ns, None)
+        sent = self._begin(0, now_ns, baud)
         self._judge(now_ns)
         return sent
 

@@ -30,12 +30,13 @@ from reader.line.protocols.uhfreader.answer import (
     fields_from,
     said_by,
 )
+from reader.line.protocols.uhfreader.examine import examine
 from reader.line.protocols.uhfreader.frame import BEGINNING, HEARTBEAT, PUSH, command, is_whole, measure
 from reader.line.protocols.uhfreader.settings import SETTINGS, identify
 from reader.line.protocols.uhfreader.talk import Conversation
 from reader.model import ChipRead, Event, Reason, Rejected, Reply
 
-__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "fields", "identify", "is_proof"]
+__all__ = ["ON_START", "SETTINGS", "Conversation", "Decoder", "command", "examine", "fields", "identify", "is_proof"]
 
 ON_START: frozenset[str] = frozenset({"antennas", "session", "q", "target"})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from reader.line.protocols import AntennaStanding
+from reader.line.protocols import AntennaStanding, Examined
 from reader.line.protocols.rounds import Rounds
 from reader.line.protocols.uhfreader.ask import GAP_NS, MS_NS
 from reader.line.protocols.uhfreader.frame import (
@@ -20,6 +20,7 @@ from reader.line.protocols.uhfreader.frame import (
     INVENTORY,
     UNKNOWN,
     command,
+    words_from_band,
     words_from_status,
 )
 from reader.line.protocols.uhfreader.plan import FULL as FULL_FORM
@@ -87,6 +88,16 @@ class Poll:
         if not self.is_by_antenna:
             return []
         return [AntennaStanding(port, self._state(port), self._rounds.revisit_ms(port)) for port in self.plan.ports]
+
+    @property
+    def health(self) -> Examined:
+        """Which antennas its rounds miss, and its region."""
+        states = {port: self._state(port) for port in self.plan.ports} if self.is_by_antenna else {}
+        band = None if self.plan.info is None else self.plan.info.band
+        return Examined(
+            connected={port: state == "up" for port, state in states.items() if state != "unknown"},
+            region=None if band is None else words_from_band(*band),
+        )
 
     @property
     def missing(self) -> list[int]:

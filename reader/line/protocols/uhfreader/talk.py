@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reader.line.protocols import AntennaStanding, Clockless, Standing
+from reader.line.protocols import AntennaStanding, Clockless, Examined, Standing
 from reader.line.protocols.asking import Asking, Script, pause
 from reader.line.protocols.settings import Wanted
 from reader.line.protocols.uhfreader.frame import BAUDS
@@ -47,9 +47,14 @@ class Conversation(Clockless):
         """The antennas that are asked one by one; nothing where the reader does not tell them apart."""
         return [] if self._poll is None else self._poll.antennas
 
-    def opened(self, now_ns: int) -> bytes:
+    @property
+    def health(self) -> Examined:
+        """Its region, and which antennas its rounds miss."""
+        return Examined() if self._poll is None else self._poll.health
+
+    def opened(self, now_ns: int, baud: int | None = None) -> bytes:
         """Begin from the top."""
-        self.baud = None
+        self.baud = baud
         self._trouble = ""
         self._pushed_ns = None
         sent = self._begin(0, now_ns)
