@@ -1,7 +1,7 @@
 """The panel: lights, buzzer, button, gun and the supply's word that it is failing; nobody else loads gpiozero.
 
-Two threads: the contacts' (`inputs`) and the lights' (`outputs`). Neither holds a lock while it is in a pin, and what
-the recorder and the main thread hand in is taken at once: a panel that is dead, or hangs, never touches timing.
+Two threads: the contacts' (`inputs`) and the lights' (`outputs`). Neither is in a pin while it holds what the recorder
+or the main thread could wait for: a panel that is dead, or hangs, never touches timing, nor do lights that hang a gun.
 Whatever is wrong is said in ``trouble``, and tried again for ever. Where no pin is configured nothing is started, nor
 imported.
 """

@@ -136,7 +136,7 @@ class Machine:
         return self.boot(waits=waits)
 
     def poweroff(self) -> None:
-        """Shut it down, as its power button does."""
+        """Shut it down in order, as root does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(BOOT_LIMIT_S)

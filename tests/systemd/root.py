@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -83,26 +84,18 @@ def program(cache: Path, folder: Path) -> list[Path]:
     return [made_once(folder / "program", make), base]
 
 
-# What of systemd/ goes where; the units themselves to the first.
-UNITS = "etc/systemd/system"
-PLACES = {
-    "sysusers.d": "etc/sysusers.d",
-    "tmpfiles.d": "etc/tmpfiles.d",
-    "journald.conf.d": "etc/systemd/journald.conf.d",
-    "system.conf.d": "etc/systemd/system.conf.d",
-}
-
-
 def put_in_place(root: Path) -> None:
-    """Copy units, rules and the rest to where systemd looks for them."""
-    (root / "etc/udev/rules.d").mkdir(parents=True, exist_ok=True)
-    for path in SYSTEMD.iterdir():
-        if path.is_dir() and path.name in PLACES:
-            shutil.copytree(path, root / PLACES[path.name], dirs_exist_ok=True)
-        elif path.suffix in (".service", ".path", ".timer"):
-            shutil.copy(path, root / UNITS)
-        elif path.suffix == ".rules":
-            shutil.copy(path, root / "etc/udev/rules.d")
+    """Copy units, rules and the rest to where they belong, by the table of `systemd/install`."""
+    table = re.search(r'^FILES="\n(.*?)^"', (SYSTEMD / "install").read_text(), re.DOTALL | re.MULTILINE)
+    assert table, "systemd/install has no table of files any more"
+    for line in table[1].splitlines():
+        pattern, place, mode = line.split()
+        for path in SYSTEMD.glob(pattern):
+            target = root / place.lstrip("/")
+            target = target / path.name if place.endswith("/") else target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            target.chmod(int(mode, 8))
 
 
 def made_once(place: Path, make: Callable[[Path], None]) -> Path:

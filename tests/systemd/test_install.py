@@ -201,10 +201,10 @@ def test_a_version_that_does_not_come_up_is_taken_back_by_itself(
     machine.write("/etc/timing-mat/mat.toml", _configuration())
     machine.boot()
     epoch = wait_until(machine.status, 30, "the daemon")["epoch"]
-    machine.ask({"do": "mode", "mode": "test"})
+    assert machine.ask({"do": "mode", "mode": "test"})["ok"]
     said = machine.run(INSTALL, "--wheels", "/broken", "--yes", check=False)
     assert said.returncode == 1
-    assert "this version is broken" in said.stdout
+    assert "this version is broken" in said.stdout, machine.log("timing-mat")
     assert "0.3.0 did not come up within 60 s" in said.stderr
     assert "is in use again" in said.stderr
     status = machine.status()

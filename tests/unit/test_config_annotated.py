@@ -11,6 +11,7 @@ import pytest
 from reader.config import GATE_BY_USE, loads
 from reader.config.annotated import KEYS, TABLES, annotated
 from reader.model import Use
+from tests.test_docs import README
 from tests.test_docs import TABLES as TABLES_THERE_ARE
 
 GIVEN = {
@@ -71,3 +72,9 @@ def test_the_gate_shown_is_that_of_the_use(use: Use) -> None:
 def test_text_is_written_so_that_it_is_read_back() -> None:
     given = GIVEN | {"mat": {"event": "a", "point": "b", "id": "c", "label": 'Zürich "7" \\ back'}}
     assert loads(annotated(given), "mat.toml").mat.label == 'Zürich "7" \\ back'
+
+
+def test_the_pins_shown_are_those_of_the_wiring_in_the_readme() -> None:
+    wired = re.findall(r"(?m)^([a-z_]+) = (\d+)$", README.partition("\n[panel]\nready_led")[2].partition("```")[0])
+    assert len(wired) >= 7
+    assert wired == [(key, str(KEYS[f"panel.{key}"].example)) for key, _ in wired]
