@@ -96,6 +96,7 @@ class Daemon:
             self._look,
             lambda: self._panel if self._panel.is_wired else None,
             lambda one: self._uplink.say_selftest(one),
+            self._panel.answer,
         )
         self._answers = Answers(
             self._identity,

@@ -87,9 +87,12 @@ class Links:
         """How it stands with one, by its name; KeyError."""
         return self._of(reader).state
 
-    def run(self, reader: str, script: Script[T], limit_s: float) -> T:
-        """What a script that is said to that reader returns. ReaderError where it does not go along in time."""
-        return self._of(reader).errands.run(script, limit_s)
+    def run(self, reader: str, script: Script[T], limit_s: float, is_wanted: Callable[[], bool] = lambda: True) -> T:
+        """What a script that is said to that reader returns. ReaderError where it does not go along in time.
+
+        ``is_wanted`` is asked meanwhile: the reader is left in peace as soon as it says no.
+        """
+        return self._of(reader).errands.run(script, limit_s, is_wanted)
 
     @contextmanager
     def listening(self, reader: str, listen: Callable[[Sequence[ChipRead]], None]) -> Iterator[None]:

@@ -96,6 +96,8 @@ class Subscriber:
         self._client.loop_stop()
         if (left_open := self._client.socket()) is not None:
             left_open.close()  # the loop may have ended before it saw the broker hang up
+        # Without a ring of references it ends by itself and closes its pair of sockets; else in no certain order.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""

@@ -27,6 +27,7 @@ Flag = Annotated[bool, Meta(description="true or false")]
 Time = Annotated[str, Meta(description="a time with its zone, as in 2026-03-07T13:48:50.5Z")]
 Seq = Annotated[int, Meta(ge=1, le=(1 << 62), description="a whole number, 1 or more")]
 Epoch = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z", description="an epoch, as the messages have it")]
+Light = Annotated[str, Meta(pattern=r"\A(ready_led|uplink_led|read_led|fault_led|buzzer)\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,63}\Z", description="a line of text, 1 to 63 characters")]
 
 
@@ -110,7 +111,7 @@ class RunSelfTest(_Command, frozen=True, tag="selftest"):
     checks: Annotated[list[Words], Meta(max_length=100, description="a list of names of checks")] = []
     yes: Flag = False
     seen: Annotated[
-        dict[Words, bool], Meta(max_length=20, description='an object with true or false by light, as {"ready": true}')
+        dict[Light, bool], Meta(description='an object with true or false by light, as {"ready_led": true}')
     ] = {}
     chip_wait_s: Annotated[float, Meta(ge=1, le=120, description="a number of seconds, 1 to 120")] = 20
     publish: Flag = False

@@ -13,6 +13,8 @@
     fault    blinks n times      part n of the box is wrong (`faults`), then a pause
     uplink and read in turn      CLEAR: the mat may be rolled up (only where both are wired)
     all but ready, together      the box shows itself, and its buzzer sounds
+    read, with the buzzer        what the button's self-test found: once long, all is well; twice, something to look
+                                 at; five times, do not go to the start like this
 
 ``ready`` says one thing for ever: nothing else is shown on it, not to identify the box, not to try the panel light by
 light. ``fault`` goes on in CLEAR. Mute and quiet hours silence the buzzer, and nothing else.
@@ -24,7 +26,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from reader.box.faults import NOBODY_SAYS, blinks_of
-from reader.messages import Status
+from reader.messages import Status, Verdict
 from reader.model import NS_PER_S, Mode
 
 READY, UPLINK, READ, FAULT, BUZZER = NAMES = ("ready_led", "uplink_led", "read_led", "fault_led", "buzzer")
@@ -45,6 +47,12 @@ SHOW: Pattern = (250, 250)
 SOUND: Pattern = (500, 500)
 CLEAR_UPLINK: Pattern = (500, 500)
 CLEAR_READ: Pattern = (0, 500, 500, 0)  # on while the other is off
+ANSWER_NS = 3 * NS_PER_S
+ANSWERS: dict[Verdict, Pattern] = {
+    "pass": (1000, 4000),
+    "warn": (300, 300, 300, 4000),
+    "fail": (150, 200) * 5 + (0, 4000),
+}
 
 
 def blinks(count: int) -> Pattern:
@@ -84,10 +92,11 @@ class Look(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """Asked for from outside: the whole box, or one ``light`` alone."""
+    """Asked for from outside. ``is_alone``: all others are off, save ``ready``."""
 
-    light: str | None
+    patterns: dict[str, Pattern]
     until_ns: int
+    is_alone: bool = False
 
 
 class Lights:
@@ -131,7 +140,14 @@ class Lights:
 
     def show(self, until_ns: int, light: str | None = None) -> None:
         """The whole box shows itself, or one light is tried alone: then the others are off, save ``ready``."""
-        self._shown = _Shown(light, until_ns)
+        if light is None:
+            self._shown = _Shown({UPLINK: SHOW, READ: SHOW, FAULT: SHOW, BUZZER: SOUND}, until_ns)
+        else:
+            self._shown = _Shown({light: ON}, until_ns, is_alone=True)
+
+    def answer(self, verdict: Verdict, now_ns: int) -> None:
+        """The self-test that the button asked for has ended so."""
+        self._shown = _Shown(dict.fromkeys((READ, BUZZER), ANSWERS[verdict]), now_ns + ANSWER_NS)
 
     def look(self, now_ns: int, *, is_quiet: bool) -> Look:
         """What is on now; ``is_quiet``: these are quiet hours."""
@@ -173,10 +189,10 @@ class Lights:
                 told |= {UPLINK: CLEAR_UPLINK, READ: CLEAR_READ}
         if self._shown is None:
             return told
-        light = self._shown.light
-        if light is None:
-            return told | {UPLINK: SHOW, READ: SHOW, FAULT: SHOW, BUZZER: SOUND}
-        return {light: ON, READY: told.get(READY, FAST if light == READY else OFF)}
+        patterns = self._shown.patterns
+        if self._shown.is_alone:
+            return patterns | {READY: told.get(READY, FAST if READY in patterns else OFF)}
+        return told | patterns
 
     def _play(self, name: str, pattern: Pattern, now_ns: int) -> tuple[bool, int]:
         """Whether it is on, and when that changes: it begins anew where the pattern is another."""

@@ -26,7 +26,7 @@ from reader.box.wired import InputPin, OutputPin, Wired
 from reader.clock import Clock
 from reader.config import PanelSettings
 from reader.errors import UsageError
-from reader.messages import Status
+from reader.messages import Status, Verdict
 from reader.model import NS_PER_S, Fired, Instant, Marked
 from reader.wording import counted
 
@@ -228,6 +228,12 @@ class Panel:
         what = f"the box shows itself by {', '.join(showing.by())}" if light is None else f"{light} is on"
         return f"{what}, for {counted(for_s, 'second')}"
 
+    def answer(self, verdict: Verdict) -> None:
+        """The self-test that the button asked for has ended so."""
+        with self._lock:
+            self._lights.answer(verdict, self._clock.mono_ns())
+        self._outputs.wake()
+
     # ---- how it stands: from any thread ------------------------------------------------------------------
 
     @property
@@ -281,7 +287,6 @@ class Panel:
         self._outputs.wake()
 
     def _asked(self, asked: Asked, at: Instant) -> None:
-        """By the button."""
         match asked.what:
             case "marker":
                 self._hand_on(Marked(at, "", "button"))

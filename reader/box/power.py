@@ -25,6 +25,7 @@ NS_PER_H = 3600 * NS_PER_S
 WINDOW_NS = NS_PER_H
 LEAST_H = 10 / 60  # of falling, before it is believed
 JUMP = 0.05  # of the whole, within a minute
+MOST_H = 1000.0  # no battery here lasts longer: so small a current is none that the gauge has measured
 NOISE = 4  # so many times what the minutes are off the slope has to be fallen
 
 SHORT_H = 0.5  # the battery has to last so much longer than it is needed
@@ -90,7 +91,9 @@ def estimate(looks: Sequence[tuple[int, Supply]], empty_volts: float | None = No
     if charges:
         since_ns = looks[-1][0] + round((charges[0][0] - 1 / 60) * NS_PER_H)
         drawn = [one.drawn for at_ns, one in looks if at_ns >= since_ns and one.drawn is not None]
-        hours = charges[-1][1] / fmean(drawn) if drawn else hours_until(charges, 0.0, 0.01 * charges[0][1])
+        hours = charges[-1][1] / fmean(drawn) if drawn else None
+        if hours is None or hours > MOST_H:
+            hours = hours_until(charges, 0.0, 0.01 * charges[0][1])
         if hours is not None:
             return Estimate(hours, "charge")
     percents = _since_jump(_by_minute(looks, lambda supply: supply.percent), whole=100.0)

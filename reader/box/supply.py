@@ -27,7 +27,7 @@ from reader.model import NS_PER_S
 MICRO = 1e-6
 MILLI = 1e-3
 SENSE_LIMIT = 10**12  # no file here tells a greater number and means it
-VOLTS_LIMIT = 100.0
+VOLTS_LIMIT = 65.0  # a 48 V battery has 60 at most; a dead bus reads 65.535
 CELSIUS_LIMITS = (-60.0, 150.0)
 CPU_ZONES = ("cpu", "pkg", "package", "soc", "core")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from reader.cli.last_good import keep_last_good, load_last_good
-from reader.config import Config, find, load, load_chips, unconfigured
+from reader.config import Config, find, load, load_chips, loads, taken_out, unconfigured
 from reader.errors import ConfigError
 from reader.line.profile import of_reader
 
@@ -77,11 +77,23 @@ def _load(asked: Path | None, *, keep_going: bool) -> tuple[Config, str]:
     except ConfigError as error:
         if not keep_going:
             raise
-        good = load_last_good()
-        instead = "the last good file is in force" if good else "no file was ever good: recording as it is"
+        if good := _but_for_secrets(error.source):
+            instead = "all else in it is in force"
+        elif good := load_last_good():
+            instead = "the last good file is in force"
+        else:
+            instead = "no file was ever good: recording as it is"
         trouble = f"{error.source} can't be used ({'; '.join(error.problems)}); {instead}"
         logging.getLogger("timing-mat").warning("%s", trouble)
         return good or unconfigured(), trouble
     if keep_going:
         keep_last_good(path)
     return config, ""
+
+
+def _but_for_secrets(source: str) -> Config | None:
+    """The file without the secrets that must not stand in it, where none could move them; None if more is wrong."""
+    try:
+        return loads(taken_out(Path(source).read_bytes()).data.decode("utf-8-sig"), source)
+    except (OSError, ValueError, RecursionError, ConfigError):
+        return None

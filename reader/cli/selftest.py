@@ -55,7 +55,7 @@ def selftest(
     With the daemon running it is done through it, and no read is lost. What would interrupt timing is done only in
     mode test or released. Without a daemon the readers' lines are opened, and nothing that they say is kept.
 
-    Example: timing-mat selftest --check antennas --check test-chip
+    Example: timing-mat selftest --check antenna --check test-chip
     """
     plans = plans_named(check or [], PLANS)
     console = Console()
@@ -75,13 +75,20 @@ def selftest(
     asked = RunSelfTest(checks=check or [], yes=is_allowed, seen=seen, chip_wait_s=chip_wait_s, publish=publish)
     telling = _by_daemon(asked, place) if mode else run_alone(load(find(config)), asked, lambda: _is_daemon_at(place))
     with closing(telling):
-        if as_json:
-            *_, report = telling
-            print(msgspec.json.encode(report).decode())
-        else:
-            report = show(telling, console)
-    if isinstance(report, SelfTest) and report.verdict == "fail":
+        report = _print_report(telling) if as_json else show(telling, console)
+    if report.verdict == "fail":
         raise typer.Exit(1)
+
+
+def _print_report(telling: Generator[Doing | Found | SelfTest, None, None]) -> SelfTest:
+    """As JSON, as soon as it is known: where it can't be published, that is said after it."""
+    report = None
+    for told in telling:
+        if isinstance(told, SelfTest):
+            report = told
+            print(msgspec.json.encode(report).decode(), flush=True)
+    assert report is not None  # noqa: S101 - the last that is told
+    return report
 
 
 def _mode_of_daemon(config: Path | None, place: Path) -> Mode | None:
@@ -132,7 +139,10 @@ def _by_daemon(asked: RunSelfTest, place: Path) -> Generator[Doing | Found | Sel
 def _may(plans: Sequence[Plan], mode: Mode | None, lights: Sequence[str]) -> bool:
     """Whether a person lets it touch what it would touch here and now."""
     would = [
-        f"{plan.name}: {plan.touches}" for plan in plans if plan.touches and not (mode == "race" and plan.interrupts)
+        f"{plan.name}: {touches}"
+        for plan in plans
+        if (touches := plan.touches or plan.thoroughly)
+        and not (mode == "race" and (plan.interrupts or plan.thoroughly))
     ]
     if mode is None and any(plan.needs == LINES for plan in plans):
         would.insert(0, f"no daemon runs: {OPENED}")

@@ -17,20 +17,23 @@ NAME_WIDTH = 24
 
 
 def show(telling: Iterable[Doing | Found | SelfTest], console: Console) -> SelfTest:
-    """Show it while it lasts; the report."""
+    """Show it while it lasts; the report, which is shown though it can't be published."""
     report = None
-    with console.status("the self-test begins") as status:
-        for told in telling:
-            match told:
-                case Doing():
-                    status.update(Text(told.says))  # as text: what stands in square brackets is no markup
-                case Found():
-                    console.print(_row(told.check))
-                case SelfTest():
-                    report = told
+    try:
+        with console.status("the self-test begins") as status:
+            for told in telling:
+                match told:
+                    case Doing():
+                        status.update(Text(told.says))  # as text: what stands in square brackets is no markup
+                    case Found():
+                        console.print(_row(told.check))
+                    case SelfTest():
+                        report = told
+    finally:
+        if report is not None:
+            console.print()
+            console.print(Text(report.says, style=COLOURS[report.verdict]))
     assert report is not None  # noqa: S101 - the last that is told
-    console.print()
-    console.print(Text(report.says, style=COLOURS[report.verdict]))
     return report
 
 
@@ -38,7 +41,8 @@ def show_plans(plans: Sequence[Plan], console: Console) -> None:
     """The checks there are: name, what each looks at, and what it moves."""
     table = Table("check", "looks at", "touches", box=None, pad_edge=False)
     for plan in plans:
-        touches = "; ".join(text for text in (plan.touches, "not in a race" if plan.interrupts else "") if text)
+        in_race = "not in a race" if plan.interrupts else "in a race less" if plan.thoroughly else ""
+        touches = "; ".join(text for text in (plan.touches or plan.thoroughly, in_race) if text)
         table.add_row(plan.name, Text(plan.says), Text(touches))
     console.print(table)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from reader.errors import ReaderError
@@ -17,6 +17,8 @@ from reader.line.protocols.asking import ALONE, Asking, Script, Stuck
 from reader.model import Event, Reply
 
 T = TypeVar("T")
+
+LOOK_S = 0.2  # so often it is asked whether an errand is still wanted
 
 
 class _Errand:
@@ -36,14 +38,22 @@ class Errands:
         self._waiting: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
         self._now: _Errand | None = None
 
-    def run(self, script: Script[T], limit_s: float) -> T:
-        """From any other thread: what the script returns. ReaderError where the reader does not go along in time."""
+    def run(self, script: Script[T], limit_s: float, is_wanted: Callable[[], bool] = lambda: True) -> T:
+        """From any other thread: what the script returns. ReaderError where the reader does not go along in time.
+
+        One that is not wanted any more is left unfinished: the line is the conversation's again at its next word.
+        """
         errand = _Errand(script)
         self._waiting.put(errand)
-        if not errand.done.wait(limit_s):
-            errand.is_given_up = True
-            what = "the reader did not answer all that it was asked" if errand.is_begun else "its line was not free"
-            raise ReaderError(f"{what} within {limit_s:g} s: look at its cable and its power")
+        left_s = limit_s
+        while not errand.done.wait(min(LOOK_S, left_s)):
+            left_s -= LOOK_S
+            errand.is_given_up = left_s <= 0 or not is_wanted()
+            if left_s <= 0:
+                what = "the reader did not answer all that it was asked" if errand.is_begun else "its line was not free"
+                raise ReaderError(f"{what} within {limit_s:g} s: look at its cable and its power")
+            if errand.is_given_up:
+                raise ReaderError("the reader was not asked to the end: what it was asked for is not wanted any more")
         if errand.trouble:
             raise ReaderError(errand.trouble)
         return cast(T, errand.asking.result)

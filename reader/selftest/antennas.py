@@ -23,7 +23,15 @@ from reader.messages import Check, Result
 from reader.model import NS_PER_S
 from reader.selftest.bench import Bench
 from reader.selftest.readers import profile_of
-from reader.selftest.standing import examined, pause, plan_of_readers, settled, skipped, why_not_told
+from reader.selftest.standing import (
+    TRANSMITS,
+    examined,
+    pause,
+    plan_of_readers,
+    settled,
+    skipped,
+    why_not_told,
+)
 
 GOOD_RETURN_LOSS_DB = 10
 LEAST_RETURN_LOSS_DB = 3
@@ -37,7 +45,6 @@ REVISIT_WAIT_NS = 3 * NS_PER_S  # some turns of sixteen antennas
 
 NOT_EXPECTED = "is not connected, and nobody said that it should be"
 LOOK_AT = "look at the antenna's plug, its cable and itself"
-TRANSMITS = "the readers stop timing for some seconds, and transmit on one antenna after the other"
 
 
 # ---- connected -------------------------------------------------------------------------------------------
@@ -167,6 +174,9 @@ def _look_at_revisits(bench: Bench, reader: ReaderSettings, name: str) -> Iterat
         if is_known or bench.clock.mono_ns() >= until_ns:
             break
         pause(bench)
+    if not state.hears:
+        yield skipped(name, f"reader {reader.name} does not hear: {state.says}")
+        return
     if not standings:
         yield skipped(name, f"reader {reader.name} does not say how often its antennas are at their turn")
     reads = {one.antenna: one.reads for one in state.antennas}
@@ -207,7 +217,7 @@ def place_of(reader: str, antenna: int | None) -> str:
 
 REVISIT_PLAN = plan_of_readers("revisit", "how soon the antennas are at their turn again", _look_at_revisits)
 ANTENNA_PLANS = (
-    plan_of_readers("antenna", "whether the antennas are connected", _look_at_antennas),
+    plan_of_readers("antenna", "whether the antennas are connected", _look_at_antennas, thoroughly=TRANSMITS),
     plan_of_readers(
         "return-loss", "whether they take what is sent", _look_at_return_loss, touches=TRANSMITS, interrupts=True
     ),

@@ -34,6 +34,10 @@ class Left(Exception):
     """Nobody waits for the findings any more."""
 
 
+class RaceBegan(Left):
+    """What interrupts timing has been left unfinished, for a race has begun."""
+
+
 def _to_nobody(_says: str) -> None:
     """Until there is a runner."""
 
@@ -66,6 +70,10 @@ class Bench:
     leaving: threading.Event = field(default_factory=threading.Event)
     missing: dict[str, str] = field(default_factory=dict)
     examined: dict[tuple[str, bool], Examined] = field(default_factory=dict)
+
+    def mode_now(self) -> Mode | None:
+        """As ``mode``, asked anew: a gun, or a crowd of chips, ends a test in the middle of a check."""
+        return self.mode if self.mode is None or self.status is None else self.status().mode
 
     def pause(self, seconds: float) -> None:
         """Wait before looking again at what may have changed. Left where nobody waits for what is found there."""

@@ -1,6 +1,8 @@
 """The check that needs somebody: a test chip passed over one antenna after the other, and what each heard of it.
 
 A neighbour hears it too, only weaker. So an antenna has heard the chip if none heard it better.
+
+In mode released a chip that is not a sweep's would begin the race again, and be timed as a runner.
 """
 
 from __future__ import annotations
@@ -15,11 +17,15 @@ from reader.messages import Check
 from reader.model import NS_PER_S, ChipRead
 from reader.selftest.antennas import LOOK_AT, of_antenna, place_of
 from reader.selftest.bench import Bench
-from reader.selftest.standing import LOOK_AT_READER, pause, plan_of_readers, settled
+from reader.selftest.standing import LOOK_AT_READER, pause, plan_of_readers, settled, skipped
 from reader.wording import counted
 
 WEAK_DBM = -70  # a runner's chip is no stronger, farther away and against a body
 PASSED_NS = NS_PER_S  # a chip that is unheard for so long has passed
+ENDS_RELEASE = (
+    "in mode released a test chip would be timed as a runner, and end the release: begin a test first (timing-mat mode"
+    " test), or name the chip as a sweep in [chips]"
+)
 LIES_NS = 3 * NS_PER_S  # one that is heard for so long was not passed, but laid there: that will do
 
 
@@ -79,6 +85,9 @@ def _look_for_chip(bench: Bench, reader: ReaderSettings, name: str) -> Iterator[
     if not state.hears:
         yield Check(name=name, result="fail", says=f"reader {reader.name}: {state.says}", do=LOOK_AT_READER)
         return
+    if bench.mode == "released" and not bench.config.chips.sweep:
+        yield skipped(name, ENDS_RELEASE)
+        return
     for antenna in antennas_to_test(state):
         ear = Ear(bench.clock, frozenset(bench.config.chips.reference))
         with bench.links.listening(reader.name, ear.take):
@@ -94,7 +103,8 @@ def antennas_to_test(state: LinkState) -> list[int | None]:
 def _chip_over(bench: Bench, reader: ReaderSettings, name: str, antenna: int | None, ear: Ear) -> Check:
     place = place_of(reader.name, antenna)
     limit = f"a chip within {bench.chip_wait_s:g} s"
-    bench.tell(f"pass the test chip over {place}, within {bench.chip_wait_s:g} s")
+    chip = "a sweep's chip, and no other," if bench.mode == "released" else "the test chip"
+    bench.tell(f"pass {chip} over {place}, within {bench.chip_wait_s:g} s")
     until_ns = bench.clock.mono_ns() + int(bench.chip_wait_s * NS_PER_S)
     elsewhere = ""
     while True:

@@ -14,7 +14,7 @@ from reader.clock import Clock
 from reader.config import Config
 from reader.errors import TimingMatError, UsageError
 from reader.links import Links
-from reader.messages import SelfTest, Status
+from reader.messages import SelfTest, Status, Verdict
 from reader.model import Identity
 from reader.selftest.bench import Bench, Lights
 from reader.selftest.runner import Doing, Found, plans_named, run
@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class SelfTests:
-    """``look``: how the box stands; ``lights``: the panel, if there is one; ``say`` publishes a report, retained."""
+    """``look``: how the box stands; ``lights``: the panel, if there is one; ``say`` publishes a report, retained.
+
+    ``answer``: by the panel, to who pressed the button.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class SelfTests:
         look: Callable[[], Status],
         lights: Callable[[], Lights | None],
         say: Callable[[bytes], None],
+        answer: Callable[[Verdict], None],
     ) -> None:
         self._config = config
         self._clock = clock
@@ -43,6 +47,7 @@ class SelfTests:
         self._look = look
         self._lights = lights
         self._say = say
+        self._answer = answer
         self._said: bytes | None = None
         self._at_work = threading.Lock()
         self._stopping = threading.Event()
@@ -82,6 +87,7 @@ class SelfTests:
             for told in self.run(RunSelfTest(publish=True)):
                 if isinstance(told, SelfTest):
                     log.info("self-test: %s: %s", told.verdict, told.says)
+                    self._answer(told.verdict)
         except TimingMatError as error:
             log.warning("%s", error)
         except Exception:

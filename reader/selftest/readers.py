@@ -21,6 +21,7 @@ from reader.selftest.bench import Bench
 from reader.selftest.standing import (
     LOOK_AT_READER,
     SETTLE_S,
+    TRANSMITS,
     answer_of,
     examined,
     plan_of_readers,
@@ -219,6 +220,6 @@ READER_PLANS = (
     plan_of_readers(
         "reader-settings", "whether they are set as their profiles say", _look_at_settings, interrupts=True
     ),
-    plan_of_readers("region", "where they may transmit", _look_at_region),
-    plan_of_readers("reader-temperature", "how warm they are", _look_at_temperature),
+    plan_of_readers("region", "where they may transmit", _look_at_region, thoroughly=TRANSMITS),
+    plan_of_readers("reader-temperature", "how warm they are", _look_at_temperature, thoroughly=TRANSMITS),
 )

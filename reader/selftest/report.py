@@ -28,9 +28,9 @@ def report_from(bench: Bench, checks: list[Check], began_ns: int, now: Instant) 
 
 
 def verdict_of(checks: Sequence[Check]) -> Verdict:
-    """The worst that was found; what was skipped changes nothing."""
+    """The worst that was found; what was skipped changes nothing, but where nothing else is found nothing is well."""
     results = {check.result for check in checks}
-    return "fail" if "fail" in results else "warn" if "warn" in results else "pass"
+    return "fail" if "fail" in results else "warn" if "warn" in results or "pass" not in results else "pass"
 
 
 def sentence_of(checks: Sequence[Check]) -> str:
@@ -38,12 +38,12 @@ def sentence_of(checks: Sequence[Check]) -> str:
     verdict = verdict_of(checks)
     if verdict == "fail":
         return f"Do not go to the start like this: {_first(checks, 'fail')}"
-    if verdict == "warn":
-        return f"Ready, but {_first(checks, 'warn')}"
     passed, skipped = (sum(check.result == result for check in checks) for result in ("pass", "skip"))
     left_out = f", {skipped} skipped" if skipped else ""
-    if not passed:
+    if skipped == len(checks):
         return f"Nothing is known: no check could be made{left_out}"
+    if verdict == "warn":
+        return f"Ready, but {_first(checks, 'warn')}"
     return f"Ready: {counted(passed, 'check')} passed{left_out}"
 
 

@@ -16,7 +16,6 @@ from typing import NamedTuple, TypeAlias
 
 from reader.errors import TimingMatError, UsageError
 from reader.messages import Check, SelfTest
-from reader.model import Mode
 from reader.selftest.bench import Bench, Left
 from reader.selftest.plan import Plan
 from reader.selftest.report import report_from
@@ -63,7 +62,7 @@ def examine(plans: Sequence[Plan], bench: Bench, limit_s: float = LIMIT_S) -> Ge
     ``limit_s``: how long a plan may say nothing, neither find nor tell, beyond the bench's ``chip_wait_s``.
     """
     for nth, plan in enumerate(plans, 1):
-        bench = replace(bench, mode=_mode_now(bench))
+        bench = replace(bench, mode=bench.mode_now())
         if why_not := _why_not(plan, bench):
             yield Found(Check(name=plan.name, result="skip", says=why_not), nth, len(plans))
             continue
@@ -84,12 +83,8 @@ def run(plans: Sequence[Plan], bench: Bench) -> Generator[Doing | Found | SelfTe
     yield report_from(bench, checks, began_ns, bench.clock.now())
 
 
-def _mode_now(bench: Bench) -> Mode | None:
-    return bench.mode if bench.mode is None or bench.status is None else bench.status().mode
-
-
 def _is_out_of_place(plan: Plan, bench: Bench) -> bool:
-    return plan.interrupts and _mode_now(bench) == "race"
+    return plan.interrupts and bench.mode_now() == "race"
 
 
 def _why_not(plan: Plan, bench: Bench) -> str:
@@ -150,7 +145,8 @@ def _find(plan: Plan, bench: Bench, told: queue.SimpleQueue[_Told]) -> None:
             if isinstance(findings, Generator):
                 findings.close()  # it puts back what it changed
     except Left:
-        pass
+        if _is_out_of_place(plan, bench):
+            told.put(Check(name=plan.name, result="skip", says=RACE_BEGAN))
     except TimingMatError as error:
         told.put(Check(name=plan.name, result="fail", says=str(error)))
     except OSError as error:

@@ -13,13 +13,14 @@ from reader.line.protocols.asking import Script
 from reader.line.state import LinkState
 from reader.messages import Check
 from reader.model import NS_PER_S
-from reader.selftest.bench import Bench
+from reader.selftest.bench import Bench, RaceBegan
 from reader.selftest.plan import Plan
 
 T = TypeVar("T")
 
 LINES = "lines"  # in Bench.missing, where the readers' lines are not opened
 
+TRANSMITS = "the readers stop timing for some seconds, and transmit on one antenna after the other"
 LOOK_AT_READER = "look at the reader's power and at its cable"
 
 POLL_S = 0.1
@@ -39,6 +40,7 @@ def plan_of_readers(
     touches: str = "",
     interrupts: bool = False,
     needs: str = LINES,
+    thoroughly: str = "",
 ) -> Plan:
     """A plan that looks at every reader, as in :class:`Plan`; what goes wrong with one does not hide the others.
 
@@ -57,7 +59,7 @@ def plan_of_readers(
             except ReaderError as error:
                 yield Check(name=full_name, result="fail", says=f"reader {reader.name}: {error}", do=LOOK_AT_READER)
 
-    return Plan(name, says, run, touches, interrupts, needs)
+    return Plan(name, says, run, touches, interrupts, needs, thoroughly)
 
 
 def skipped(name: str, says: str) -> Check:
@@ -84,9 +86,25 @@ def pause(bench: Bench) -> None:
     bench.pause(POLL_S)
 
 
-def answer_of(bench: Bench, reader: ReaderSettings, script: Script[T]) -> T:
-    """What a script returns that is said to that reader; ReaderError in words."""
-    return bench.links.run(reader.name, script, ANSWER_LIMIT_S)
+def answer_of(bench: Bench, reader: ReaderSettings, script: Script[T], *, is_interrupting: bool = True) -> T:
+    """What a script returns that is said to that reader; ReaderError in words.
+
+    One that interrupts timing is left, and the reader set up again, as soon as a race begins (RaceBegan), or nobody
+    waits for it (Left): starters do not wait for a self-test.
+    """
+
+    def has_race_begun() -> bool:
+        return is_interrupting and bench.mode_now() == "race"
+
+    try:
+        return bench.links.run(
+            reader.name, script, ANSWER_LIMIT_S, lambda: not (bench.leaving.is_set() or has_race_begun())
+        )
+    except ReaderError:
+        bench.pause(0)
+        if has_race_begun():
+            raise RaceBegan from None
+        raise
 
 
 def examined(bench: Bench, reader: ReaderSettings) -> Examined:
@@ -97,10 +115,14 @@ def examined(bench: Bench, reader: ReaderSettings) -> Examined:
     its region is not the profile's.
     """
     state = settled(bench, reader)
-    is_interrupting = bench.mode != "race" and bench.is_allowed and "not transmitting" not in state.says
+    is_interrupting = bench.mode_now() != "race" and bench.is_allowed and "not transmitting" not in state.says
     key = reader.name, is_interrupting
     if key not in bench.examined:
-        told = answer_of(bench, reader, load(state.family or "").examine(is_interrupting))
+        script = load(state.family or "").examine(is_interrupting)
+        try:
+            told = answer_of(bench, reader, script, is_interrupting=is_interrupting)
+        except RaceBegan:
+            return examined(bench, reader)  # what can be had of it in a race
         bench.examined[key] = told if is_interrupting else _completed(told, state.health)
     return bench.examined[key]
 

@@ -29,7 +29,9 @@ UNHEARD = "nobody is listening"
 def access(bench: Bench, visit: Visit) -> Iterator[Check]:
     """Whether the mat may tell what it has to, and may not command."""
     yield _check_of_own(bench)
-    yield _check_of_commanding(visit)
+    mqtt = bench.config.mqtt
+    has_account = mqtt.username is not None or mqtt.cert_file is not None
+    yield _check_of_commanding(visit, "anybody with this account" if has_account else "anybody in this network")
 
 
 def _check_of_own(bench: Bench) -> Check:
@@ -45,7 +47,7 @@ def _check_of_own(bench: Bench) -> Check:
     return Check(name=name, result="pass", says="nothing that the mat has told was refused")
 
 
-def _check_of_commanding(visit: Visit) -> Check:
+def _check_of_commanding(visit: Visit, who: str) -> Check:
     name = "broker-access:command"
     passed = Check(name=name, result="pass", says="this account may not command mats")
     try:
@@ -62,7 +64,7 @@ def _check_of_commanding(visit: Visit) -> Check:
     if answer is None or visit.version != "5":
         says = f"{TELLS_NOTHING} whether the access list lets this account command mats"
         return Check(name=name, result="skip", says=says if answer else f"{visit.where} has not answered in time")
-    says = f"anybody with this account may command mats: {visit.where} took a command (a ping to {NOBODY})"
+    says = f"{who} may command mats: {visit.where} took a command (a ping to {NOBODY})"
     return Check(name=name, result="warn", says=says, do=f"Use the access list: {SHIPPED}; see the README, Security")
 
 

@@ -377,7 +377,7 @@ def test_who_may_command_is_warned_of_and_nobody_was_commanded(plain: Mosquitto)
         own, command = found("broker-access", bench(at(plain)))
         (heard,) = everybody.wait_for("/cmd")
     assert (own.result, command.result) == ("skip", "warn")
-    assert "anybody with this account may command mats" in command.says
+    assert "anybody in this network may command mats" in command.says
     assert f"/{NOBODY}/" in heard.topic
     assert retained(plain.port, heard.topic) == []
     assert msgspec.json.decode(heard.payload)["do"] == "ping"

@@ -68,7 +68,7 @@ class FakeLinks:
     def state(self, reader: str) -> LinkState:
         return self.states[reader]
 
-    def run(self, reader: str, script: Any, limit_s: float) -> Any:
+    def run(self, reader: str, script: Any, limit_s: float, is_wanted: Callable[[], bool]) -> Any:
         self.errands += 1
         script.close()
         if isinstance(self.answer, ReaderError):

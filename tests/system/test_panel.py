@@ -12,7 +12,8 @@ import pytest
 
 from reader.box.control import ask
 from reader.model import NS_PER_S
-from tests.daemon import COMMAND, Daemon, Line
+from tests.broker import Mosquitto, Subscriber
+from tests.daemon import COMMAND, Daemon, Line, message
 from tests.fakes.pins import Wiring, install
 from tests.ipico import record
 from tests.run import told
@@ -89,6 +90,37 @@ def test_it_shows_how_the_mat_stands(wiring: Wiring, tmp_path: Path) -> None:
         wait_until(lambda: len(wiring.lit(READY)) > changed + 6, what="a ready light that blinks")
         assert daemon.stop() == 0
     assert not any(wiring.is_lit(pin) for pin in (READY, UPLINK, READ, FAULT, BUZZER))
+
+
+@pytest.mark.long
+def test_the_button_held_for_eight_seconds_has_the_report_published(
+    wiring: Wiring, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    link = tmp_path / "reader"
+    text = MAT.format(port=link).replace("port = 1\n", f"port = {mosquitto.port}\n")
+    with (
+        Line(link),
+        Subscriber(mosquitto.port, "timing/race/#") as control,
+        Daemon(tmp_path, text) as daemon,
+    ):
+        daemon.wait_for_recording()
+        wait_until(lambda: is_steady(wiring, READY), what="a steady ready light")
+        wiring.say(f"{BUTTON} 0")
+        pressed_s = time.monotonic()
+        [report] = control.wait_for("/selftest")
+        assert time.monotonic() - pressed_s > 8
+        wiring.say(f"{BUTTON} 1")
+        said = message(report.payload)
+        found = {one["name"]: one for one in said["checks"]}
+        assert found["return-loss"]["result"] == found["test-chip"]["result"] == "skip"  # it is a race
+        assert found["gun-input"]["result"] == "pass"
+        assert is_steady(wiring, READY)
+        beeps = 2 + {"pass": 1, "warn": 2, "fail": 5}[said["verdict"]]  # at 3 s, at 8 s, and how it went
+        wait_until(lambda: len(wiring.lit(BUZZER)) == 2 * beeps, what="the verdict by the buzzer")
+        assert daemon.status()["parts"]["daemon"]["word"] == "ok"
+        ask(daemon.control, {"do": "mark"})
+        wait_until(lambda: told(daemon.journal).markers, what="the marker of the command")
+        assert len(told(daemon.journal).markers) == 1  # and none of the button
 
 
 @pytest.mark.long

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,15 +16,17 @@ import pytest
 from reader.clock import SystemClock
 from reader.config import Config, loads
 from reader.errors import ReaderError
-from reader.line.protocols import FAMILIES
-from reader.line.protocols.asking import Script, pause
+from reader.line.protocols import FAMILIES, thingmagic
+from reader.line.protocols.asking import Script, alone, pause
 from reader.links import Links
 from reader.messages import Check
 from reader.model import NS_PER_S, Hearing, Mode, Reads
+from reader.selftest import readers as readers_module
 from reader.selftest import standing as standing_module
 from reader.selftest.runner import Doing, Found, examine
 from reader.selftest.table import PLANS
 from tests.daemon import COMMAND, Line
+from tests.fakes.bench import Standing
 from tests.fakes.links import bench_with, finding, findings
 from tests.waiting import wait_until
 
@@ -272,6 +276,35 @@ def test_a_reader_that_does_not_answer_is_given_up_and_timing_goes_on(
         reader.send_signal(18)  # SIGCONT
         before = one.reads()
         wait_until(lambda: one.links.state("main").hears and one.reads() > before, 20, "reads again")
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "says"),
+    [("region", "pass", "transmits as in na"), ("reader-identity", "skip", "a race has begun")],
+)
+def test_a_race_that_begins_gets_the_reader_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, result: str, says: str
+) -> None:
+    def long_one(*_: Any) -> Script[Any]:
+        yield from pause(60 * NS_PER_S)
+        raise AssertionError("it was asked to the end")
+
+    def examine_long(is_interrupting: bool) -> Script[Any]:
+        return alone(long_one()) if is_interrupting else thingmagic.examine(is_interrupting)
+
+    monkeypatch.setattr(standing_module, "load", lambda _: SimpleNamespace(examine=examine_long))
+    monkeypatch.setattr(readers_module, "alone", lambda _: alone(long_one()))
+    with simulated(tmp_path, "thingmagic"), mat(tmp_path, "thingmagic") as one:
+        wait_until(lambda: one.links.state("main").hears, 20, "the reader to hear")
+        status = Standing("test")
+        running = Running(name, one.bench(mode="test", status=status))
+        wait_until(lambda: "examined" in one.links.state("main").says, 5, "the question")
+        status.mode = "race"  # a gun, or twenty chips
+        began_s = time.monotonic()
+        wait_until(lambda: one.links.state("main").hears, 2, "the reader to hear the starters")
+        assert time.monotonic() - began_s < 1
+        found = running.ended()
+    assert (found.result, says in found.says) == (result, True), found
 
 
 def test_a_fault_of_a_script_is_told_and_the_reader_is_heard_as_before(tmp_path: Path) -> None:

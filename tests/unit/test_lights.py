@@ -11,7 +11,7 @@ from reader.box.faults import FAULTS, NOBODY_SAYS, blinks_of
 from reader.box.inputs import NAMES as CONTACTS
 from reader.box.lights import BUZZER, FAULT, NAMES, READ, READY, UPLINK, Facts, Lights, is_within
 from reader.config import loads
-from reader.messages import Part, Word
+from reader.messages import Part, Verdict, Word
 from tests.test_docs import README, blocks
 
 MS = 1_000_000
@@ -322,6 +322,20 @@ def test_the_box_shows_itself_by_all_but_ready(is_recording: bool) -> None:
     assert begins(played[BUZZER]) == list(range(1_000, 11_000, 1_000))
     assert begins(played[FAULT]) == begins(played[READ]) == list(range(1_000, 11_000, 500))
     assert evening.lit - {READY} == {UPLINK}
+
+
+@pytest.mark.parametrize(("verdict", "beeps", "longest_ms"), [("pass", 1, 1_000), ("warn", 2, 300), ("fail", 5, 150)])
+def test_what_the_buttons_self_test_found_is_told_once(verdict: Verdict, beeps: int, longest_ms: int) -> None:
+    evening = Evening(WELL)
+    evening.play(1_000)
+    evening.lights.answer(verdict, evening.ms * MS)
+    evening.due_ns = 0
+    played = evening.play(9_000)
+    assert played[READ] == played[BUZZER]
+    assert len(begins(played[BUZZER])) == beeps
+    (began, _), (ended, _) = played[BUZZER][:2]
+    assert ended - began == longest_ms
+    assert played[READY] == played[UPLINK] == played[FAULT] == []
 
 
 @pytest.mark.parametrize("light", [UPLINK, READ, FAULT, BUZZER])

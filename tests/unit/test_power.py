@@ -47,6 +47,15 @@ def test_a_gauge_that_counts_knows_at_once_and_by_the_mean_of_what_was_drawn() -
     assert by_turns.hours == pytest.approx(3.0, rel=0.02)
 
 
+def test_a_gauge_that_measures_next_to_no_current_is_not_believed() -> None:
+    idle = BATTERY._replace(charge=6.0, drawn=0.001)
+    assert after(30, lambda _: idle) is None
+    found = after(30, lambda hours: idle._replace(percent=round(80 - 40 * hours)))
+    assert found is not None
+    assert found.by == "percentage"
+    assert found.hours == pytest.approx(1.5, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("supply_at", "by", "hours"),
     [

@@ -359,6 +359,8 @@ def test_which_program_and_which_configuration(tmp_path: Path) -> None:
 
 def test_a_light_that_nobody_saw() -> None:
     panel = Panel(["ready_led", "fault_led", "buzzer"])
+    in_race = check("panel", bench_of(mode="race", lights=panel))
+    assert all("not tried in a race" in one.says and one.result == "skip" for one in in_race)
     found = check("panel", bench_of(mode="test", lights=panel, seen={"ready_led": True, "buzzer": False}))
     assert [(one.name, one.result) for one in found] == [
         ("panel:ready_led", "pass"),

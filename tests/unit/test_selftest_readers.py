@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,8 @@ def test_what_goes_wrong_with_one_reader_does_not_hide_the_other() -> None:
     """
 
     class OneGone(FakeLinks):
-        def run(self, reader: str, script: Any, limit_s: float) -> Any:
-            answer = super().run(reader, script, limit_s)
+        def run(self, reader: str, script: Any, limit_s: float, is_wanted: Callable[[], bool]) -> Any:
+            answer = super().run(reader, script, limit_s, is_wanted)
             if reader == "left":
                 raise ReaderError("the line went away; look at the cable")
             return answer
@@ -392,6 +392,13 @@ def test_of_few_reads_the_turns_of_a_module_are_not_seen(reads: int, result: str
     links = FakeLinks(HEARS._replace(standings=standings, antennas=[heard(1, reads)]))
     found = findings("revisit", bench_with(links))
     assert (found["revisit:main:1"].result, found["revisit:main:2"].result) == (result, "pass")
+
+
+def test_how_soon_antennas_were_at_their_turn_says_nothing_of_a_reader_that_is_gone() -> None:
+    gone = HEARS._replace(hears=False, word="fail", says="the line hung up")
+    links = FakeLinks(gone._replace(family="a0", standings=[AntennaStanding(1, "up", 175.0)]))
+    found = finding("revisit", bench_with(links))
+    assert (found.name, found.result, "hung up" in found.says) == ("revisit:main", "skip", True)
 
 
 def test_a_revisit_time_that_is_not_known() -> None:

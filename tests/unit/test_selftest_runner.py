@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from reader.box.commands import RunSelfTest
 from reader.cli import selftest
 from reader.errors import PortRefused, TimingMatError, UsageError
-from reader.messages import Check, Result, SelfTest
+from reader.messages import Check, Result, SelfTest, Verdict
 from reader.model import Mode
 from reader.selftest import inside, runner
 from reader.selftest.bench import Bench
@@ -21,6 +22,7 @@ from reader.selftest.inside import SelfTests
 from reader.selftest.plan import Plan
 from reader.selftest.report import report_from, sentence_of, verdict_of
 from reader.selftest.runner import Doing, Found, examine, plans_named
+from reader.selftest.table import PLANS
 from tests.fakes.bench import Standing, bench_of
 from tests.fakes.clock import FakeClock
 from tests.waiting import wait_until
@@ -204,7 +206,7 @@ def test_the_worst_decides_and_what_was_skipped_changes_nothing() -> None:
     assert verdict_of([found("pass"), found("skip")]) == "pass"
     assert verdict_of([found("warn"), found("skip"), found("pass")]) == "warn"
     assert verdict_of([found("warn"), found("fail"), found("pass")]) == "fail"
-    assert verdict_of([]) == "pass"
+    assert verdict_of([]) == verdict_of([found("skip")]) == "warn"  # silence is not health
 
 
 def test_one_sentence_says_what_to_do_the_worst_first() -> None:
@@ -218,6 +220,14 @@ def test_one_sentence_says_what_to_do_the_worst_first() -> None:
     assert sentence_of([*good, found("skip")]) == "Ready: 3 checks passed, 1 skipped"
     assert sentence_of([*good]) == "Ready: 3 checks passed"
     assert sentence_of([found("skip")]) == "Nothing is known: no check could be made, 1 skipped"
+    assert sentence_of([]) == "Nothing is known: no check could be made"
+
+
+def test_the_examples_name_checks_that_there_are() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    named = set(re.findall(r"--check ([a-z-]+)", f"{selftest.selftest.__doc__} {readme}")) - {"name"}
+    assert named
+    assert named <= {plan.name for plan in PLANS}
 
 
 def test_the_report_says_whose_it_is_and_how_long_it_took() -> None:
@@ -239,16 +249,18 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return []
 
 
-def selftests(said: list[bytes]) -> SelfTests:
+def selftests(said: list[bytes], answer: Callable[[Verdict], None] = lambda _: None) -> SelfTests:
     on = bench_of()
-    return SelfTests(on.config, on.clock, on.identity, on.links, Standing("race"), lambda: None, said.append)
+    return SelfTests(on.config, on.clock, on.identity, on.links, Standing("race"), lambda: None, said.append, answer)
 
 
 def test_the_button_has_one_made_and_published_that_transmits_nothing(said: list[bytes]) -> None:
-    tests = selftests(said)
+    answered: list[Verdict] = []
+    tests = selftests(said, answered.append)
     tests.begin()
     (report,) = (msgspec.json.decode(one, type=SelfTest) for one in wait_until(lambda: said, what="the report"))
     assert [(one.name, one.result) for one in report.checks] == [("a", "pass"), ("b", "skip")]
+    assert wait_until(lambda: answered, what="the panel's answer") == ["pass"]
     tests.say_again()  # to another uplink
     assert said == said[:1] * 2
 

@@ -245,3 +245,10 @@ def test_whatever_stands_there_is_a_supply(
     assert supply.volts is None or supply.volts > 0
     assert supply.charge is None or supply.charge >= 0
     assert supply.drawn is None or supply.drawn > 0
+
+
+def test_what_a_dead_bus_reads_is_no_voltage(box: Box) -> None:
+    box.ina(volts=65.535)
+    assert look().volts is None
+    box.ina(volts=58.8)  # a full 48 V battery
+    assert look().volts == 58.8

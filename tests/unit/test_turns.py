@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -57,10 +58,12 @@ class Line:
         self.turns = Turns(self.talk, self.errands)
         self._waiting = ThreadPoolExecutor(1)
 
-    def hand_in(self, script: Script[T], limit_s: float = 10.0) -> Future[T]:
+    def hand_in(
+        self, script: Script[T], limit_s: float = 10.0, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Future[T]:
         """Once it waits."""
         handed_in = self.errands._waiting.qsize()
-        future = self._waiting.submit(self.errands.run, script, limit_s)
+        future = self._waiting.submit(self.errands.run, script, limit_s, is_wanted)
         wait_until(lambda: self.errands._waiting.qsize() > handed_in, what="the errand")
         return future
 
@@ -115,6 +118,17 @@ def test_one_that_gets_stuck_or_is_given_up_gives_the_line_back() -> None:
     with pytest.raises(ReaderError, match="did not answer all"):
         given_up.result(1)
     assert line.turns.tick(50 * MS) == b"o"
+
+
+def test_one_that_is_not_wanted_any_more_gives_the_line_back_long_before_its_limit() -> None:
+    line = Line()
+    is_wanted = [True]
+    future = line.hand_in(alone(pause(60_000 * MS)), 15.0, lambda: is_wanted[0])
+    assert line.turns.tick(10 * MS) == b"t"
+    is_wanted[0] = False
+    with pytest.raises(ReaderError, match="not wanted any more"):
+        future.result(5)
+    assert line.turns.tick(20 * MS) == b"o"
 
 
 def test_two_one_after_the_other_leave_a_turn_to_the_conversation() -> None:
