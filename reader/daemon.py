@@ -281,6 +281,7 @@ class Daemon:
                     self._config.journal.path,
                     report.trouble,
                     is_on_ballast=self._recorder.journal.is_on_ballast,
+                    waits_ns=now.mono_ns - (self._recorder.in_disk_since_ns or now.mono_ns),
                     copy=None if self._copier is None else self._copier.part,
                 ),
                 config=self._config_part,

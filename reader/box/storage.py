@@ -7,18 +7,26 @@ from pathlib import Path
 
 from reader.config import Config
 from reader.messages import Part
+from reader.model import NS_PER_S
 
 WARN_FULL = 0.80
 FAIL_FULL = 0.97
+MAY_TAKE_NS = 4 * NS_PER_S  # cards stall for a second now and then
 
 
-def look_at_storage(journal: Path, trouble: str, *, is_on_ballast: bool = False, copy: Part | None = None) -> Part:
+def look_at_storage(
+    journal: Path, trouble: str, *, is_on_ballast: bool = False, waits_ns: int = 0, copy: Part | None = None
+) -> Part:
     """``trouble``: what the disk refused last, or "". 80 % full is a warning.
 
-    ``is_on_ballast``: it ran full, and the log is written in the room that was kept for that. ``copy``: how the second
-    copy stands, where one is wanted.
+    ``is_on_ballast``: it ran full, and the log is written in the room that was kept for that. ``waits_ns``: how long a
+    commit has waited for it by now. ``copy``: how the second copy stands, where one is wanted.
     """
-    disk = _look_at_disk(journal, trouble, is_on_ballast=is_on_ballast)
+    if waits_ns > MAY_TAKE_NS:  # then nothing is asked of it besides
+        says = f"the disk of {journal} has not answered for {waits_ns // NS_PER_S} s: what is heard waits in memory"
+        disk = Part("fail", f"{says}; if it stays, change the card")
+    else:
+        disk = _look_at_disk(journal, trouble, is_on_ballast=is_on_ballast)
     if copy is None:
         return disk
     word = copy.word if copy.word == "warn" and disk.word == "ok" else disk.word

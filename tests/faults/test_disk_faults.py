@@ -64,6 +64,7 @@ def test_a_sync_that_takes_5_s_moves_no_stamp(tmp_path: Path, mosquitto: Mosquit
                 assert time.monotonic() - began_s > STALL_S
             assert injections(log) == 1
         splits = count(tally, "a sync takes 5 s", stalls, mat)
+        assert mat.daemon.output.read_text().count("storage: fail: the disk of") == stalls  # and it is said
     assert {split["epoch"] for split in splits} == {splits[0]["epoch"]}
     late_ms = sorted((utc_ns_from_rfc3339(str(one["time"])) - mat.made[str(one["chip"])]) / 1e6 for one in splits)
     print(f"stamps are late by {late_ms[len(late_ms) // 2]:.1f} ms (median), {late_ms[-1]:.1f} ms at most")

@@ -87,6 +87,22 @@ def test_a_card_that_can_not_be_written_keeps_no_mat_from_starting(blank: tuple[
     assert box.says("config").startswith("ok")
 
 
+def test_a_secret_that_can_not_be_moved_costs_neither_the_name_nor_the_reader_of_the_mat(
+    blank: tuple[Machine, Line],
+) -> None:
+    machine, _ = blank
+    machine.write(BOOT, f'{MAT.format(port=1883)}username = "finish-main"\npassword = "{PASSWORD}"\n')
+    machine.write(
+        "/etc/systemd/system/timing-mat-import.service.d/test.conf", "[Service]\nReadOnlyPaths=/boot/firmware\n"
+    )
+    assert machine.boot() == "degraded"
+    config = machine.wait_for_recording()["parts"]["config"]
+    assert config["word"] == "fail"
+    assert config["says"].endswith("all else in it is in force")
+    assert "timing units/finish/finish-main" in machine.log("timing-mat")
+    assert PASSWORD not in machine.log()
+
+
 @pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
 def test_without_secrets_it_starts(box: Box, *, is_there: bool) -> None:
     if not is_there:

@@ -150,6 +150,15 @@ def test_a_fresh_debian_becomes_a_mat_by_one_command_and_a_second_changes_nothin
     assert machine.show("timing-mat", "MainPID") == before
     assert [path.lstat().st_mtime_ns for path in files] == written
 
+    # A file that is gone is asked for again, and in force at once; but not in a race: the lines are needed for that.
+    machine.path("/etc/timing-mat/mat.toml").unlink()
+    assert "asking the readers what they are would stop timing" in machine.run(*command, check=False).stderr
+    assert machine.show("timing-mat", "MainPID") == before
+    machine.run(MAT, "release", "--by", "anna")
+    machine.run(*command)
+    assert machine.show("timing-mat", "MainPID") != before
+    assert machine.status()["mode"] == "race"
+
 
 # ---- upgrade and back ------------------------------------------------------------------------------------
 
@@ -214,6 +223,60 @@ def test_a_version_that_does_not_come_up_is_taken_back_by_itself(
     # It was made by hand, as the README once had it; it has moved, and works where it is.
     assert in_use(machine).endswith("-by-hand")
     assert not machine.path("/opt/timing-mat-before").exists()
+
+
+@pytest.mark.parametrize("place", ['switch_to "$1"', 'sync -f "$current/."', "udevadm control --reload 2>/dev/null"])
+def test_killed_in_the_middle_of_an_upgrade_it_leaves_a_mat_that_times_and_a_way_back(
+    mat: list[Path], wheels: Callable[..., Path], boxes: Callable[..., Machine], tmp_path: Path, place: str
+) -> None:
+    """Where the line is at which it is killed: before its files, between its two links, after them."""
+    script = shutil.copytree(root.SYSTEMD, tmp_path / "systemd") / "install"
+    text, count = re.subn(rf"(?m)^( *)({re.escape(place)}.*)$", r"\1kill -9 $$\n\1\2", script.read_text(), count=1)
+    assert count == 1, f"{place}: systemd/install has no such line any more"
+    script.write_text(text)
+    machine = boxes(mat, killed=script.parent, newer=wheels("0.2.0", NEWER))
+    machine.boot()
+    race(machine)
+    epoch, pid = machine.wait_for_recording()["epoch"], machine.pid_of()
+    machine.run(MAT, "release", "--by", "anna")
+    assert machine.run("/killed/install", "--wheels", "/newer", "--yes", check=False).returncode == -9
+    assert (machine.pid_of(), machine.status()["recording"]) == (pid, True)
+
+    machine.kill()
+    machine.boot()
+    assert machine.status()["epoch"] == epoch
+    machine.run(MAT, "release", "--by", "anna")
+    machine.run(INSTALL, "--wheels", "/newer", "--yes")
+    assert machine.status()["version"] == "0.2.0"
+    machine.run(MAT, "release", "--by", "anna", check=False)
+    machine.run(INSTALLED, "--rollback", "--yes")
+    assert machine.status()["version"] == "0.1.1"
+
+
+def test_a_disk_that_is_too_full_for_a_new_version_is_left_as_it_was(
+    mat: list[Path], wheels: Callable[..., Path], boxes: Callable[..., Machine]
+) -> None:
+    command = ("env", "PATH=/fakes:/usr/sbin:/usr/bin:/sbin:/bin", INSTALL, "--wheels", "/newer", "--yes")
+    machine = boxes(mat, newer=wheels("0.2.0", NEWER))
+    machine.boot()
+    machine.run(MAT, "release", "--by", "anna")
+    machine.write("/fakes/df", "#!/bin/sh\necho Avail\necho '  149'\n", 0o755)
+    refused = machine.run(*command, check=False)
+    assert refused.returncode == 1
+    assert "149 MB free, and 0.2.0 needs 150" in refused.stderr
+    # Where Python itself fails, its half environment goes too: on a card that is full it would stay so.
+    machine.path("/fakes/df").unlink()
+    machine.write(
+        "/fakes/python3",
+        '#!/bin/sh\n[ "$2" != venv ] || { mkdir -p "$3/lib"; exit 1; }\nexec /usr/bin/python3 "$@"\n',
+        0o755,
+    )
+    refused = machine.run(*command, check=False)
+    assert "Python makes no environment in /opt/timing-mat-0.2.0-1" in refused.stderr
+    assert "unbound" not in refused.stderr
+    found = sorted(path.name for path in machine.path("/opt").iterdir())
+    assert found == ["timing-mat", "timing-mat-0.1.1-1"]
+    assert machine.status()["mode"] == "released"
 
 
 def _configuration() -> str:

@@ -27,6 +27,13 @@ def test_what_the_disk_refused_is_said_first(tmp_path: Path) -> None:
     assert (part.word, part.says) == ("fail", "it is read-only")
 
 
+def test_a_disk_that_does_not_answer_is_said_and_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "statvfs")
+    part = look_at_storage(tmp_path / "journal.db", "", waits_ns=7_900_000_000)
+    assert part.word == "fail"
+    assert "has not answered for 7 s: what is heard waits in memory" in part.says
+
+
 def test_a_log_that_lives_on_the_ballast_is_a_failure_however_large_the_disk(tmp_path: Path) -> None:
     part = look_at_storage(tmp_path / "journal.db", "", is_on_ballast=True)
     assert part.word == "fail"
