@@ -12,10 +12,11 @@ import pytest
 from reader.box.power_watch import HANGS_NS, PowerWatch
 from reader.box.status import StatusTeller
 from reader.box.supply import Firmware, Supply
-from reader.messages import Counts, OnMat, Part, Power, Status, Teardown
+from reader.messages import Part, Power
 from reader.model import NS_PER_S, ChipRead, Reads
 from tests.fakes.box import Box
 from tests.fakes.clock import FakeClock
+from tests.fakes.status import WELL
 from tests.run import Run, told
 from tests.waiting import wait_until
 
@@ -134,33 +135,11 @@ def test_a_supply_that_fails_is_in_the_log_at_once_with_what_was_heard_and_again
 def test_a_failing_supply_is_said_in_the_status_without_waiting_for_the_second_to_end() -> None:
     said: list[bytes] = []
     teller = StatusTeller(said.append)
-    status = Status(
-        time="",
-        every_s=10,
-        box="",
-        label=None,
-        mode="race",
-        recording=True,
-        parts={},
-        antennas=[],
-        on_mat=OnMat(0, []),
-        counts=Counts(0, 0, 0, {}),
-        last_read=None,
-        epoch="",
-        last_seq=0,
-        delivered_seq=0,
-        acks={},
-        backlog=0,
-        line_use_pct={},
-        version="",
-        uptime_s=0,
-        teardown=Teardown("HOLD", []),
-    )
-    failing = msgspec.structs.replace(status, power=Power(failing=True), parts={"power": Part("fail", "")})
-    teller.tell(status, 0)
+    failing = msgspec.structs.replace(WELL, power=Power(failing=True), parts={"power": Part("fail", "")})
+    teller.tell(WELL, 0)
     teller.tell(failing, 1)
     teller.tell(failing, 2)
-    teller.tell(status, 3)
+    teller.tell(WELL, 3)
     assert [msgspec.json.decode(one)["power"]["failing"] for one in said] == [False, True, False]
 
 

@@ -14,7 +14,7 @@ from reader.clock import Clock, SystemClock, rfc3339_from_utc_ns
 from reader.config import MqttSettings, loads
 from reader.errors import BrokerError, BrokerRefused, BrokerUnreachable
 from reader.links import Links
-from reader.messages import Check, Counts, OnMat, Part, Status, Teardown
+from reader.messages import Check, Part, Status
 from reader.model import NS_PER_S, ClockQuality, Instant
 from reader.selftest import broker as broker_module
 from reader.selftest.bench import Bench
@@ -27,6 +27,7 @@ from tests.broker import Mosquitto, Subscriber
 from tests.fakes.broker import FakeBroker
 from tests.fakes.log import FINISH
 from tests.fakes.names import dead_name_servers
+from tests.fakes.status import WELL
 from tests.secured import SecuredMosquitto, issue_to_broker, make_authority
 from tests.waiting import free_port
 
@@ -83,27 +84,15 @@ def bench(
 
 
 def status(broker_says: str, backlog: int) -> Status:
-    return Status(
+    return msgspec.structs.replace(
+        WELL,
         time=rfc3339_from_utc_ns(SystemClock().now().utc_ns),
-        every_s=10,
         box=FINISH.box,
-        label=None,
-        mode="race",
-        recording=True,
         parts={"broker": Part("ok", broker_says)},
-        antennas=[],
-        on_mat=OnMat(0, []),
-        counts=Counts(0, 0, 0, {}),
-        last_read=None,
         epoch="f236e001aab5b600",
         last_seq=1,
         delivered_seq=1,
-        acks={},
         backlog=backlog,
-        line_use_pct={},
-        version="0",
-        uptime_s=1,
-        teardown=Teardown("HOLD", []),
     )
 
 

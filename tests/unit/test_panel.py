@@ -23,8 +23,9 @@ from reader.box.panel import Panel
 from reader.clock import SystemClock
 from reader.config import PanelSettings
 from reader.errors import UsageError
-from reader.messages import Counts, OnMat, Part, Status, Teardown
+from reader.messages import Part, Status, Teardown
 from reader.model import NS_PER_S, Fired, Instant, Marked
+from tests.fakes.status import WELL
 from tests.waiting import wait_until
 
 MS = 1_000_000
@@ -41,29 +42,6 @@ ALL = PanelSettings(
 )
 LIGHTS = ("ready_led", "uplink_led", "read_led", "fault_led", "buzzer")
 CONTACTS = ("gun", "button", "power_fail")
-
-WELL = Status(
-    time="2026-03-07T13:48:50.500000Z",
-    every_s=10,
-    box="b17",
-    label=None,
-    mode="race",
-    recording=True,
-    parts={"reader:main": Part("ok", ""), "broker": Part("ok", "")},
-    antennas=[],
-    on_mat=OnMat(0, []),
-    counts=Counts(0, 0, 0, {}),
-    last_read=None,
-    epoch="",
-    last_seq=0,
-    delivered_seq=0,
-    acks={},
-    backlog=0,
-    line_use_pct={},
-    version="",
-    uptime_s=0,
-    teardown=Teardown("HOLD", []),
-)
 
 
 class EdgePin(MockPin):  # type: ignore[misc] # gpiozero has no types
