@@ -44,8 +44,7 @@ class Answers:
     """May be asked by several at once. ``put`` takes what goes into the log, ``ask`` what may be refused there.
 
     ``look`` says how the box stands; ``files``: the journals there are, the current one first; ``assign`` makes this
-    box another mat. ``examine`` makes a self-test, ``identify`` shows a light, or the whole
-    box, for so many seconds.
+    box another mat. ``examine`` makes a self-test, ``identify`` shows a light, or the whole box, for so many seconds.
     """
 
     def __init__(
