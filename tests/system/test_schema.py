@@ -32,6 +32,7 @@ ASKED: list[dict[str, object]] = [
     {"do": "clock"},
     {"do": "release", "by": "Ann"},
     {"do": "identify"},
+    {"do": "selftest", "checks": ["version", "disk-free"], "publish": True},
     {"do": "assign", "event": "schemas", "point": "finish", "mat": "mat"},
     {"do": "rewind"},
     {"do": "rewind", "chip": CHIPS[0]},
